@@ -1,0 +1,1 @@
+//! Detections in; alerts out: merged, ranked, explained, mapped to techniques.

@@ -1,0 +1,2 @@
+//! The binary `lapwing`: one file per subcommand; parses arguments, calls the engine, picks the exit code.
+fn main() {}

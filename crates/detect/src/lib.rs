@@ -1,0 +1,1 @@
+//! Observations and feature rows in; detections out.

@@ -1,0 +1,1 @@
+//! Wires the stages: threads, queues, coverage, evidence.

@@ -1,0 +1,1 @@
+//! Flows in; rows of a feature matrix out, under a named and versioned schema.

@@ -1,0 +1,1 @@
+//! Matrices in; models, scores, calibration, metrics out; knows numbers, not networks.
