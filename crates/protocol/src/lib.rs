@@ -2,9 +2,13 @@
 //!
 //! An [`Observation`] is one fact worth looking at; detectors, signatures and writers see nothing else of the traffic.
 
+mod local;
+
 use lapwing_capture::Timestamp;
 use lapwing_decode::Arp;
 use lapwing_flow::Flow;
+
+pub use local::{LocalNetworks, NetworkError, Scope};
 
 /// One fact worth looking at, borrowed from the batch it came in.
 #[derive(Clone, Copy, Debug)]
