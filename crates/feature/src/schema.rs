@@ -1,0 +1,180 @@
+//! What a schema is.
+
+use lapwing_flow::Flow;
+use lapwing_protocol::LocalNetworks;
+use sha2::{Digest, Sha256};
+
+use crate::SCHEMAS;
+
+/// How a feature's value is written into the row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Values {
+    /// One column with a number.
+    Number,
+    /// One column per class: 1 in the class's column, 0 in the others.
+    Classes(&'static [&'static str]),
+}
+
+/// One feature of a schema.
+#[derive(Clone, Copy, Debug)]
+pub struct Feature {
+    /// Its name, as it stands in explanations and CSV headers.
+    pub name: &'static str,
+    /// Unit of the number, or `class`.
+    pub unit: &'static str,
+    /// What it says.
+    pub meaning: &'static str,
+    /// The fields of Zeek's `conn.log` it comes from.
+    pub source: &'static str,
+    /// How its value is written.
+    pub values: Values,
+}
+
+/// A named, versioned, ordered list of features.
+pub struct Schema {
+    /// Its name.
+    pub name: &'static str,
+    /// Rises whenever a feature's meaning, order or scale changes.
+    pub version: u32,
+    /// The features, in column order.
+    pub features: &'static [Feature],
+    pub(crate) write: fn(&Flow, &LocalNetworks, &mut [f32]),
+}
+
+impl Schema {
+    /// Columns of a row.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        self.features.iter().map(Feature::width).sum()
+    }
+
+    /// The name of each column: the feature's, or `feature=class`.
+    #[must_use]
+    pub fn columns(&self) -> Vec<String> {
+        self.features.iter().flat_map(Feature::columns).collect()
+    }
+
+    /// For each column the index of its feature.
+    #[must_use]
+    pub fn feature_of_column(&self) -> Vec<usize> {
+        let widths = self.features.iter().map(Feature::width).enumerate();
+        widths.flat_map(|(index, width)| std::iter::repeat_n(index, width)).collect()
+    }
+
+    /// SHA-256 over name, version and every feature's name, unit and classes: what a model stores and compares.
+    #[must_use]
+    pub fn hash(&self) -> [u8; 32] {
+        let mut hasher = Sha256::new();
+        hasher.update(format!("{} {}\n", self.name, self.version));
+        for feature in self.features {
+            hasher.update(format!("{} [{}]", feature.name, feature.unit));
+            if let Values::Classes(classes) = feature.values {
+                hasher.update(format!(" {}", classes.join(",")));
+            }
+            hasher.update("\n");
+        }
+        hasher.finalize().into()
+    }
+
+    /// Appends the row of one flow to `rows` (row-major, [`Schema::width`] columns).
+    pub fn append_row(&self, flow: &Flow, local: &LocalNetworks, rows: &mut Vec<f32>) {
+        let start = rows.len();
+        rows.resize(start + self.width(), 0.0);
+        (self.write)(flow, local, &mut rows[start..]);
+    }
+}
+
+impl Feature {
+    pub(crate) const fn number(
+        name: &'static str,
+        unit: &'static str,
+        meaning: &'static str,
+        source: &'static str,
+    ) -> Self {
+        Self { name, unit, meaning, source, values: Values::Number }
+    }
+
+    pub(crate) const fn class(
+        name: &'static str,
+        meaning: &'static str,
+        source: &'static str,
+        classes: &'static [&'static str],
+    ) -> Self {
+        Self { name, unit: "class", meaning, source, values: Values::Classes(classes) }
+    }
+
+    fn width(&self) -> usize {
+        match self.values {
+            Values::Number => 1,
+            Values::Classes(classes) => classes.len(),
+        }
+    }
+
+    fn columns(&self) -> Vec<String> {
+        match self.values {
+            Values::Number => vec![self.name.to_owned()],
+            Values::Classes(classes) => classes.iter().map(|class| format!("{}={class}", self.name)).collect(),
+        }
+    }
+}
+
+/// The schema of that name.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static Schema> {
+    SCHEMAS.iter().copied().find(|schema| schema.name == name)
+}
+
+/// Fills a row from left to right.
+pub(crate) struct Row<'a> {
+    columns: &'a mut [f32],
+    next: usize,
+}
+
+impl<'a> Row<'a> {
+    pub(crate) fn new(columns: &'a mut [f32]) -> Self {
+        Self { columns, next: 0 }
+    }
+
+    pub(crate) fn number(&mut self, value: f32) {
+        self.columns[self.next] = value;
+        self.next += 1;
+    }
+
+    /// One column per class of `count`, 1 in that of `class`; the columns hold zeros before.
+    pub(crate) fn class(&mut self, class: usize, count: usize) {
+        debug_assert!(class < count, "a class is one of its feature's");
+        self.columns[self.next + class] = 1.0;
+        self.next += count;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_schema_is_found_by_its_name() {
+        for schema in SCHEMAS {
+            assert_eq!(find(schema.name).map(Schema::hash), Some(schema.hash()));
+        }
+        assert!(find("no-such-schema").is_none());
+    }
+
+    #[test]
+    fn columns_and_features_belong_together() {
+        for schema in SCHEMAS {
+            let columns = schema.columns();
+            assert_eq!(columns.len(), schema.width());
+            for (column, feature) in columns.iter().zip(schema.feature_of_column()) {
+                assert!(column.starts_with(schema.features[feature].name));
+            }
+        }
+    }
+
+    #[test]
+    fn no_two_schemas_share_a_hash() {
+        let mut hashes: Vec<_> = SCHEMAS.iter().map(|schema| schema.hash()).collect();
+        hashes.dedup();
+        assert_eq!(hashes.len(), SCHEMAS.len());
+    }
+}
