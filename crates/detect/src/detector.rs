@@ -1,0 +1,101 @@
+//! The interface that every detector has.
+
+use lapwing_capture::Timestamp;
+use lapwing_decode::Address;
+use lapwing_flow::Flow;
+use lapwing_protocol::{Observation, Observed};
+
+use crate::{Detection, Measurement};
+
+/// A detector's name and what it is for, as `list` and the reference pages print it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct DetectorInfo {
+    /// Its name; kebab-case.
+    pub name: &'static str,
+    /// What it looks for, in one sentence.
+    pub summary: &'static str,
+    /// The measurement services that it feeds (`logsource: product: lapwing`), for behaviours.
+    pub services: &'static [&'static str],
+}
+
+/// Logical shards of detector state, whatever the number of threads.
+pub const SHARDS: usize = 64;
+
+/// What a detector's state belongs to: all observations about one such thing reach the same shard, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Partition {
+    /// The host that acts: who really sent the flow's first packet ([`actor`]).
+    Actor,
+    /// The host acted upon: the other end.
+    Target,
+    /// Both hosts of a flow, whoever sent first.
+    HostPair,
+    /// One shard for everything.
+    Network,
+}
+
+impl Partition {
+    /// The shard of `fact`, below [`SHARDS`]; the same in every run. ARP packets belong to the network partition alone.
+    #[must_use]
+    pub fn shard(self, fact: &Observation<'_>) -> Option<usize> {
+        let flow = match fact {
+            Observation::FlowStarted(flow) | Observation::FlowProgress(flow) | Observation::FlowEnded(flow) => flow,
+            Observation::Arp(_) => return (self == Self::Network).then_some(0),
+        };
+        Some(match self {
+            Self::Actor => shard_of(fold(&actor(flow))),
+            Self::Target => shard_of(fold(&target(flow))),
+            Self::HostPair => shard_of(fold(&flow.originator.address) ^ fold(&flow.responder.address)),
+            Self::Network => 0,
+        })
+    }
+}
+
+/// Who acted first in `flow`. Zeek makes the client of a connection its originator even where only the server was
+/// heard, as in backscatter; so the originator acted only if it sent anything.
+#[must_use]
+pub fn actor(flow: &Flow) -> Address {
+    if acted(flow) { flow.originator.address } else { flow.responder.address }
+}
+
+/// The other end of what the [`actor`] did.
+#[must_use]
+pub fn target(flow: &Flow) -> Address {
+    if acted(flow) { flow.responder.address } else { flow.originator.address }
+}
+
+/// Zeek's history begins with `^` where it took the receiver of the first packet for the originator.
+fn acted(flow: &Flow) -> bool {
+    !flow.history.as_str().starts_with('^')
+}
+
+fn fold(address: &Address) -> u64 {
+    let (high, low) = address.0.split_at(8);
+    let word = |bytes: &[u8]| bytes.iter().fold(0_u64, |word, &byte| word << 8 | u64::from(byte));
+    word(high).rotate_left(29) ^ word(low)
+}
+
+fn shard_of(word: u64) -> usize {
+    (word.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58) as usize
+}
+
+/// What came out of looking at a batch.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// Claims.
+    pub detections: Vec<Detection>,
+    /// Quantities for the signatures to judge.
+    pub measurements: Vec<Measurement>,
+}
+
+/// Looks at observations and says what it found.
+pub trait Detector: Send {
+    /// Its name and purpose.
+    fn info(&self) -> &'static DetectorInfo;
+    /// What its state belongs to: the pipeline shards by it.
+    fn partition(&self) -> Partition;
+    /// Looks at one batch, oldest first, and appends what it found. Infallible: what can fail has failed in `new`.
+    fn observe(&mut self, batch: &[Observed<'_>], found: &mut Found);
+    /// Closes the windows that end by `now`, a whole second of capture time.
+    fn advance(&mut self, _now: Timestamp, _found: &mut Found) {}
+}
