@@ -2,12 +2,16 @@
 //!
 //! An [`Observation`] is one fact worth looking at; detectors, signatures and writers see nothing else of the traffic.
 
+mod community_id;
+mod fields;
 mod local;
 
 use lapwing_capture::Timestamp;
 use lapwing_decode::Arp;
 use lapwing_flow::Flow;
 
+pub use community_id::CommunityId;
+pub use fields::{CONN_FIELDS, Field, FieldValue, Uid, ZeekType, conn_field, transport};
 pub use local::{LocalNetworks, NetworkError, Scope};
 
 /// One fact worth looking at, borrowed from the batch it came in.
