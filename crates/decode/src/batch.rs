@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use lapwing_capture::Timestamp;
 
-use crate::Packet;
+use crate::{Packet, Undecoded};
 
 /// The two places where payload bytes lie.
 #[derive(Clone, Copy, Debug, Default)]
@@ -67,8 +67,9 @@ pub struct DecodeCounts {
     pub truncated: u64,
     /// Fragments.
     pub fragments: u64,
-    /// Frames or layers that were not decoded, by what they are (`ethertype 0x88cc`, `link type 195`, `malformed IPv4`).
-    pub undecoded: BTreeMap<String, u64>,
+    /// Frames or layers that were not decoded, by what they are (`ethertype 0x88cc (LLDP)`, `link type 195`, `malformed
+    /// IPv4`).
+    pub undecoded: BTreeMap<Undecoded, u64>,
 }
 
 impl DecodeCounts {
@@ -80,7 +81,7 @@ impl DecodeCounts {
         self.truncated += other.truncated;
         self.fragments += other.fragments;
         for (what, count) in &other.undecoded {
-            *self.undecoded.entry(what.clone()).or_default() += count;
+            *self.undecoded.entry(*what).or_default() += count;
         }
     }
 }

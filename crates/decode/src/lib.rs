@@ -2,10 +2,23 @@
 //!
 //! A [`Packet`] is a small record of what the headers said, with the place of its payload in the batch's buffer: nothing
 //! is copied. What cannot be decoded is counted in [`DecodeCounts`] by name, never dropped silently. IP fragments come out
-//! as [`Fragment`]s, for `flow` owns reassembly; the datagram comes back here through the decoder.
+//! as [`Fragment`]s, for `flow` owns reassembly; the datagram comes back here through [`Decoder::decode_datagram`].
 
 mod batch;
+mod checksum;
+mod decoder;
+mod icmp;
+mod ip;
+mod key;
+mod link;
+mod network;
 mod packet;
+mod span;
+mod transport;
+mod tunnel;
+mod undecoded;
 
 pub use batch::{Arp, Buffers, DecodeCounts, Fragment, PacketBatch};
+pub use decoder::{DecodeOptions, Decoder};
 pub use packet::{Address, Packet, Tunnel, flag};
+pub use undecoded::Undecoded;

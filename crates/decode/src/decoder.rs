@@ -1,0 +1,224 @@
+//! The decoder, and one frame's walk through its layers.
+
+use lapwing_capture::{Frame, LinkType, Timestamp};
+
+use crate::key::{FlowKey, process_key};
+use crate::span::Span;
+use crate::{Address, Packet, PacketBatch, Tunnel, Undecoded, flag};
+
+/// Headers that one frame may nest before the rest is given up: far more than any network stacks, few enough that work
+/// stays linear in the bytes of the frame.
+const MAX_LAYERS: u8 = 32;
+
+/// Tunnels that one frame may nest.
+const MAX_TUNNELS: u8 = 4;
+
+/// What a [`Decoder`] does besides decoding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DecodeOptions {
+    /// Whether checksums are computed; without, [`flag::BAD_CHECKSUM`] and [`flag::BAD_IP_CHECKSUM`] are never set.
+    pub checksums: bool,
+}
+
+impl Default for DecodeOptions {
+    fn default() -> Self {
+        Self { checksums: true }
+    }
+}
+
+/// Decodes frames into packets. Stateless: any number of them, on any thread, decode a frame alike.
+#[derive(Clone, Debug)]
+pub struct Decoder {
+    options: DecodeOptions,
+    hash_key: [u64; 5],
+}
+
+impl Decoder {
+    /// A decoder; all decoders of a process share the key of [`Packet::hash`].
+    #[must_use]
+    pub fn new(options: DecodeOptions) -> Self {
+        Self { options, hash_key: process_key() }
+    }
+
+    /// Appends what `frame` holds to `out`. Payload offsets are those of the frame's batch buffer.
+    pub fn decode(&self, frame: Frame<'_>, out: &mut PacketBatch) {
+        let captured = frame.data.len() as u32;
+        out.counts.frames += 1;
+        out.counts.bytes += u64::from(frame.length.max(captured));
+        out.counts.truncated += u64::from(frame.length > captured);
+        let span = Span { bytes: frame.data, offset: frame.offset, length: frame.length.max(captured) };
+        self.walk(frame.time, frame.number, out).link(frame.link, span);
+    }
+
+    /// Appends the packet of a datagram that was put together from fragments, and whatever is tunnelled in it.
+    ///
+    /// `fragment` is the datagram's first fragment (offset zero), with time and number of the frame that completed it. The
+    /// datagram's payload must be what `out.reassembled` holds from `start` on.
+    pub fn decode_datagram(&self, fragment: &Packet, start: usize, out: &mut PacketBatch) {
+        let reassembled = std::mem::take(&mut out.reassembled);
+        let bytes = reassembled.get(start..).unwrap_or_default();
+        let length = bytes.len() as u32;
+        let mut walk = self.walk(fragment.time, fragment.frame, out);
+        walk.inherit(fragment);
+        walk.datagram(fragment, Span { bytes, offset: start as u32, length });
+        out.reassembled = reassembled;
+    }
+
+    fn walk<'out>(&self, time: Timestamp, frame: u64, out: &'out mut PacketBatch) -> Walk<'out> {
+        Walk {
+            out,
+            options: self.options,
+            hash_key: self.hash_key,
+            time,
+            frame,
+            flags: 0,
+            vlan: 0,
+            inner_vlan: 0,
+            source_mac: [0; 6],
+            destination_mac: [0; 6],
+            tunnel: Tunnel::None,
+            layers: 0,
+            tunnels: 0,
+        }
+    }
+}
+
+/// One frame's (or datagram's) walk through its layers: what the outer ones said, and where packets go.
+pub(crate) struct Walk<'out> {
+    pub(crate) out: &'out mut PacketBatch,
+    pub(crate) options: DecodeOptions,
+    hash_key: [u64; 5],
+    pub(crate) time: Timestamp,
+    pub(crate) frame: u64,
+    /// [`flag`] bits that every packet of the frame gets.
+    pub(crate) flags: u16,
+    pub(crate) vlan: u16,
+    pub(crate) inner_vlan: u16,
+    pub(crate) source_mac: [u8; 6],
+    pub(crate) destination_mac: [u8; 6],
+    pub(crate) tunnel: Tunnel,
+    layers: u8,
+    tunnels: u8,
+}
+
+impl Walk<'_> {
+    fn link(&mut self, link: LinkType, span: Span<'_>) {
+        match link {
+            LinkType::ETHERNET => self.ethernet(span),
+            LinkType::RAW | LinkType::RAW_BSD | LinkType::RAW_OPENBSD | LinkType::IPV4 | LinkType::IPV6 => {
+                self.raw_ip(span);
+            }
+            LinkType::NULL | LinkType::LOOP => self.loopback(span),
+            LinkType::LINUX_SLL => self.cooked_v1(span),
+            LinkType::LINUX_SLL2 => self.cooked_v2(span),
+            other => self.undecoded(Undecoded::LinkType(other.0)),
+        }
+    }
+
+    /// Counts what is not decoded.
+    #[cold]
+    pub(crate) fn undecoded(&mut self, what: Undecoded) {
+        *self.out.counts.undecoded.entry(what).or_default() += 1;
+    }
+
+    /// Counts a header that is longer than what there is of it: cut by the snap length, or malformed.
+    #[cold]
+    pub(crate) fn too_short(&mut self, layer: &'static str, span: Span<'_>) {
+        self.undecoded(if span.is_cut() { Undecoded::Cut(layer) } else { Undecoded::Malformed(layer) });
+    }
+
+    /// Whether one more layer may be entered.
+    pub(crate) fn descend(&mut self) -> bool {
+        self.layers += 1;
+        if self.layers > MAX_LAYERS {
+            self.undecoded(Undecoded::Other("layers nested too deep"));
+        }
+        self.layers <= MAX_LAYERS
+    }
+
+    /// Whether one more tunnel may be entered; `tunnel` is noted on the packets in it.
+    pub(crate) fn enter(&mut self, tunnel: Tunnel) -> bool {
+        self.tunnels += 1;
+        if self.tunnels > MAX_TUNNELS {
+            self.undecoded(Undecoded::Other("tunnels nested too deep"));
+            return false;
+        }
+        self.tunnel = tunnel;
+        true
+    }
+
+    /// Takes over what the frame of a fragment said outside its IP header.
+    fn inherit(&mut self, fragment: &Packet) {
+        self.flags = fragment.flags & (flag::VLAN | flag::INNER_VLAN | flag::MAC) | flag::REASSEMBLED;
+        self.vlan = fragment.vlan;
+        self.inner_vlan = fragment.inner_vlan;
+        self.source_mac = fragment.source_mac;
+        self.destination_mac = fragment.destination_mac;
+        self.tunnel = fragment.tunnel;
+        self.tunnels = u8::from(fragment.tunnel != Tunnel::None);
+    }
+
+    /// A packet with what is known so far; the transport fills in the rest.
+    pub(crate) fn packet(&self, ip: &IpHeader, payload: Span<'_>) -> Packet {
+        Packet {
+            time: self.time,
+            frame: self.frame,
+            hash: 0,
+            source: ip.source,
+            destination: ip.destination,
+            source_port: 0,
+            destination_port: 0,
+            flags: self.flags | ip.flags | if payload.is_cut() { flag::TRUNCATED } else { 0 },
+            shard: 0,
+            protocol: ip.protocol,
+            tcp_flags: 0,
+            icmp_code: 0,
+            ttl: ip.ttl,
+            tunnel: self.tunnel,
+            vlan: self.vlan,
+            inner_vlan: self.inner_vlan,
+            window: 0,
+            sequence: 0,
+            acknowledgment: 0,
+            ip_length: ip.length,
+            payload_length: payload.length,
+            payload_offset: payload.offset,
+            payload_captured: payload.bytes.len() as u32,
+            source_mac: self.source_mac,
+            destination_mac: self.destination_mac,
+        }
+    }
+
+    /// Completes `packet` with the hash, shard and direction of its five-tuple.
+    pub(crate) fn identify(&self, packet: &mut Packet) {
+        let key = FlowKey::new(
+            (packet.source, packet.source_port),
+            (packet.destination, packet.destination_port),
+            packet.protocol,
+            packet.has(flag::ONE_WAY),
+        );
+        packet.hash = key.hash(&self.hash_key);
+        packet.shard = key.shard();
+        packet.flags |= if key.from_higher { flag::FROM_HIGHER } else { 0 };
+    }
+
+    /// Appends a finished packet.
+    pub(crate) fn push(&mut self, mut packet: Packet) {
+        self.identify(&mut packet);
+        self.out.counts.bad_checksums += u64::from(packet.flags & (flag::BAD_CHECKSUM | flag::BAD_IP_CHECKSUM) != 0);
+        self.out.packets.push(packet);
+    }
+}
+
+/// What an IP header said, as the transports need it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct IpHeader {
+    pub(crate) source: Address,
+    pub(crate) destination: Address,
+    /// Bytes of the IP packet, header included.
+    pub(crate) length: u32,
+    /// [`flag`] bits of this IP packet alone.
+    pub(crate) flags: u16,
+    pub(crate) ttl: u8,
+    pub(crate) protocol: u8,
+}

@@ -1,0 +1,100 @@
+//! Link layers: Ethernet, Linux cooked capture, loopback, raw IP.
+
+use crate::decoder::Walk;
+use crate::network::{ETHER_TYPE_IPV4, ETHER_TYPE_IPV6};
+use crate::span::Span;
+use crate::{Undecoded, flag};
+
+/// Below this an Ethernet frame's type field is the length of an LLC frame (IEEE 802.3 section 3.2.6).
+const MIN_ETHER_TYPE: u16 = 0x0600;
+
+impl Walk<'_> {
+    /// Ethernet II, or IEEE 802.3 with LLC.
+    pub(crate) fn ethernet(&mut self, frame: Span<'_>) {
+        let Some(header) = frame.array::<14>(0) else { return self.too_short("Ethernet", frame) };
+        let [d0, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5, t0, t1] = *header;
+        if self.flags & flag::MAC == 0 {
+            self.destination_mac = [d0, d1, d2, d3, d4, d5];
+            self.source_mac = [s0, s1, s2, s3, s4, s5];
+            self.flags |= flag::MAC;
+        }
+        self.ether_type_or_length(u16::from_be_bytes([t0, t1]), frame.skip(14));
+    }
+
+    /// What follows an Ethernet type field: a protocol, or an LLC frame of that length.
+    pub(crate) fn ether_type_or_length(&mut self, field: u16, rest: Span<'_>) {
+        if field >= MIN_ETHER_TYPE {
+            self.network(field, rest);
+        } else {
+            self.llc(rest.limit(u32::from(field)));
+        }
+    }
+
+    /// IEEE 802.2 LLC; SNAP carries an EtherType (RFC 1042).
+    pub(crate) fn llc(&mut self, frame: Span<'_>) {
+        let Some(header) = frame.array::<3>(0) else { return self.too_short("LLC", frame) };
+        match *header {
+            [0xaa, 0xaa, 0x03] => {
+                let Some(ether_type) = frame.u16(6) else { return self.too_short("SNAP", frame) };
+                self.network(ether_type, frame.skip(8));
+            }
+            [0x06, 0x06, 0x03] => self.raw_ip(frame.skip(3)),
+            [point, ..] => self.undecoded(Undecoded::Llc(point)),
+        }
+    }
+
+    /// Linux cooked capture v1: packet type, ARPHRD type, address length, address, protocol.
+    pub(crate) fn cooked_v1(&mut self, frame: Span<'_>) {
+        let Some(header) = frame.array::<16>(0) else { return self.too_short("Linux cooked v1", frame) };
+        let kind = u16::from_be_bytes([header[2], header[3]]);
+        let protocol = u16::from_be_bytes([header[14], header[15]]);
+        self.cooked(kind, u16::from_be_bytes([header[4], header[5]]), frame.array(6), protocol, frame.skip(16));
+    }
+
+    /// Linux cooked capture v2: protocol, interface, ARPHRD type, packet type, address length, address.
+    pub(crate) fn cooked_v2(&mut self, frame: Span<'_>) {
+        let Some(header) = frame.array::<20>(0) else { return self.too_short("Linux cooked v2", frame) };
+        let protocol = u16::from_be_bytes([header[0], header[1]]);
+        let kind = u16::from_be_bytes([header[8], header[9]]);
+        self.cooked(kind, u16::from(header[11]), frame.array(12), protocol, frame.skip(20));
+    }
+
+    fn cooked(&mut self, kind: u16, address_length: u16, address: Option<&[u8; 6]>, protocol: u16, rest: Span<'_>) {
+        /// `ARPHRD_` values of devices whose packets are GRE or Netlink, not what the protocol field says.
+        const NETLINK: u16 = 824;
+        if let (6, Some(address)) = (address_length, address) {
+            self.source_mac = *address;
+        }
+        match protocol {
+            _ if kind == NETLINK => self.undecoded(Undecoded::Other("Netlink")),
+            // LINUX_SLL_P_802_3: IPX without LLC; LINUX_SLL_P_802_2: LLC.
+            0x0001 => self.undecoded(Undecoded::Llc(0xff)),
+            0x0004 => self.llc(rest),
+            0x000c => self.undecoded(Undecoded::Other("CAN")),
+            _ => self.network(protocol, rest),
+        }
+    }
+
+    /// BSD loopback: the address family, in either byte order, as the capturing system numbers it.
+    pub(crate) fn loopback(&mut self, frame: Span<'_>) {
+        let Some(header) = frame.array::<4>(0) else { return self.too_short("loopback", frame) };
+        let little = u32::from_le_bytes(*header);
+        let family = if little > 0xffff { little.swap_bytes() } else { little };
+        match family {
+            2 => self.network(ETHER_TYPE_IPV4, frame.skip(4)),
+            // Linux 10, NetBSD and OpenBSD 24, FreeBSD 28, macOS 30.
+            10 | 24 | 28 | 30 => self.network(ETHER_TYPE_IPV6, frame.skip(4)),
+            _ => self.undecoded(Undecoded::Family(family)),
+        }
+    }
+
+    /// IP without anything before it: the version field tells which.
+    pub(crate) fn raw_ip(&mut self, packet: Span<'_>) {
+        match packet.u8(0).map(|first| first >> 4) {
+            Some(4) => self.ipv4(packet),
+            Some(6) => self.ipv6(packet),
+            Some(_) => self.undecoded(Undecoded::Malformed("IP version")),
+            None => self.too_short("IP", packet),
+        }
+    }
+}

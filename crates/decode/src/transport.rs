@@ -1,0 +1,153 @@
+//! What IP carries: TCP, UDP, SCTP, ICMP, and everything that has no ports.
+
+use crate::checksum;
+use crate::decoder::{IpHeader, Walk};
+use crate::icmp;
+use crate::ip::protocol;
+use crate::span::Span;
+use crate::{Packet, Undecoded, flag};
+
+/// Bytes of a TCP header up to its flags: what a packet cut by the snap length must hold to be of use.
+const TCP_UP_TO_FLAGS: usize = 14;
+
+impl Walk<'_> {
+    /// What follows the IP headers.
+    pub(crate) fn transport(&mut self, ip: IpHeader, payload: Span<'_>) {
+        match ip.protocol {
+            protocol::TCP => self.tcp(&ip, payload),
+            protocol::UDP => self.udp(&ip, payload),
+            protocol::ICMP if ip.flags & flag::IPV6 == 0 => self.icmp(&ip, payload),
+            protocol::ICMPV6 if ip.flags & flag::IPV6 != 0 => self.icmp(&ip, payload),
+            protocol::SCTP => self.sctp(&ip, payload),
+            protocol::IPV4 => self.ip_in_ip(&ip, false, payload),
+            protocol::IPV6 => self.ip_in_ip(&ip, true, payload),
+            protocol::AUTHENTICATION => self.authentication(ip, payload),
+            _ => self.bare(&ip, payload),
+        }
+    }
+
+    /// TCP (RFC 9293).
+    fn tcp(&mut self, ip: &IpHeader, segment: Span<'_>) {
+        let Some(header) = segment.array::<TCP_UP_TO_FLAGS>(0) else { return self.cut_transport("TCP", ip, segment) };
+        let header_length = usize::from(header[12] >> 4) * 4;
+        if header_length < 20 || header_length > segment.length as usize {
+            self.undecoded(Undecoded::Malformed("TCP"));
+            return self.without_transport(ip, segment);
+        }
+        let mut packet = self.packet(ip, segment);
+        set_payload(&mut packet, segment, header_length);
+        packet.source_port = u16::from_be_bytes([header[0], header[1]]);
+        packet.destination_port = u16::from_be_bytes([header[2], header[3]]);
+        packet.sequence = u32::from_be_bytes([header[4], header[5], header[6], header[7]]);
+        packet.acknowledgment = u32::from_be_bytes([header[8], header[9], header[10], header[11]]);
+        packet.tcp_flags = header[13];
+        packet.window = segment.u16(14).unwrap_or_default();
+        packet.flags |= self.verify(ip, segment, true);
+        self.push(packet);
+    }
+
+    /// UDP (RFC 768).
+    fn udp(&mut self, ip: &IpHeader, datagram: Span<'_>) {
+        let Some(&[s0, s1, d0, d1, l0, l1, c0, c1]) = datagram.array(0) else {
+            return self.cut_transport("UDP", ip, datagram);
+        };
+        let stated = u32::from(u16::from_be_bytes([l0, l1]));
+        // A length that cannot be is ignored: zero is a jumbogram or segmentation offload.
+        let datagram = if (8..=datagram.length).contains(&stated) { datagram.limit(stated) } else { datagram };
+        let mut packet = self.packet(ip, datagram);
+        set_payload(&mut packet, datagram, 8);
+        packet.source_port = u16::from_be_bytes([s0, s1]);
+        packet.destination_port = u16::from_be_bytes([d0, d1]);
+        // Zero says that the sender computed none (RFC 768; over IPv6 for tunnels, RFC 6935).
+        if [c0, c1] != [0, 0] {
+            packet.flags |= self.verify(ip, datagram, true);
+        }
+        self.push(packet);
+    }
+
+    /// SCTP (RFC 9260): the common header.
+    fn sctp(&mut self, ip: &IpHeader, rest: Span<'_>) {
+        let Some(&[s0, s1, d0, d1]) = rest.array(0).filter(|_| rest.length >= 12) else {
+            return self.cut_transport("SCTP", ip, rest);
+        };
+        let mut packet = self.packet(ip, rest);
+        set_payload(&mut packet, rest, 12);
+        packet.source_port = u16::from_be_bytes([s0, s1]);
+        packet.destination_port = u16::from_be_bytes([d0, d1]);
+        self.push(packet);
+    }
+
+    /// ICMP (RFC 792) and ICMPv6 (RFC 4443).
+    fn icmp(&mut self, ip: &IpHeader, message: Span<'_>) {
+        let Some(&[kind, code]) = message.array(0).filter(|_| message.length >= 8) else {
+            return self.cut_transport("ICMP", ip, message);
+        };
+        let is_v6 = ip.flags & flag::IPV6 != 0;
+        let mut packet = self.packet(ip, message);
+        set_payload(&mut packet, message, 8);
+        packet.source_port = u16::from(kind);
+        packet.tcp_flags = kind;
+        packet.icmp_code = code;
+        match icmp::counterpart(kind, is_v6) {
+            Some(counterpart) => packet.destination_port = u16::from(counterpart),
+            None => {
+                packet.destination_port = u16::from(code);
+                packet.flags |= flag::ONE_WAY;
+            }
+        }
+        packet.flags |= self.verify(ip, message, is_v6);
+        self.push(packet);
+    }
+
+    /// IP authentication header (RFC 4302): the payload behind it is in the clear.
+    fn authentication(&mut self, mut ip: IpHeader, rest: Span<'_>) {
+        let header = rest.array::<2>(0).map(|header| (header[0], usize::from(header[1]) * 4 + 8));
+        match header.filter(|(_, length)| *length <= rest.bytes.len()) {
+            Some((next, length)) if self.descend() => {
+                ip.protocol = next;
+                self.transport(ip, rest.skip(length));
+            }
+            _ => self.bare(&ip, rest),
+        }
+    }
+
+    /// A protocol without ports, as far as is known here.
+    pub(crate) fn bare(&mut self, ip: &IpHeader, payload: Span<'_>) {
+        let packet = self.packet(ip, payload);
+        self.push(packet);
+    }
+
+    /// A transport header of which too little is there.
+    #[cold]
+    fn cut_transport(&mut self, layer: &'static str, ip: &IpHeader, rest: Span<'_>) {
+        self.too_short(layer, rest);
+        self.without_transport(ip, rest);
+    }
+
+    /// A packet whose transport header says nothing.
+    #[cold]
+    pub(crate) fn without_transport(&mut self, ip: &IpHeader, rest: Span<'_>) {
+        let mut packet = self.packet(ip, rest);
+        packet.flags |= flag::NO_TRANSPORT;
+        self.push(packet);
+    }
+
+    /// [`flag::BAD_CHECKSUM`] if `segment` was captured whole and its checksum is wrong.
+    fn verify(&self, ip: &IpHeader, segment: Span<'_>, pseudo_header: bool) -> u16 {
+        if !self.options.checksums || segment.is_cut() {
+            return 0;
+        }
+        let mut sum = checksum::sum(segment.bytes);
+        if pseudo_header {
+            sum += checksum::pseudo_header(ip.source, ip.destination, ip.protocol, segment.length);
+        }
+        if checksum::is_right(sum) { 0 } else { flag::BAD_CHECKSUM }
+    }
+}
+
+fn set_payload(packet: &mut Packet, segment: Span<'_>, header_length: usize) {
+    let payload = segment.skip(header_length);
+    packet.payload_offset = payload.offset;
+    packet.payload_captured = payload.bytes.len() as u32;
+    packet.payload_length = segment.length.saturating_sub(header_length as u32);
+}
