@@ -4,9 +4,21 @@
 //! it, so that a frame is never copied between the file and the decoder. Nothing here reads the wall clock.
 
 mod batch;
+mod error;
+mod file;
+mod framing;
+mod inputs;
 mod link;
+mod pcap;
+mod report;
+mod source;
+mod stream;
 mod timestamp;
 
 pub use batch::{Frame, FrameBatch, FrameIndex};
+pub use error::{Problem, SourceError};
+pub use inputs::Inputs;
 pub use link::LinkType;
+pub use report::{Compression, Format, InputReport};
+pub use source::{Position, Progress, Source};
 pub use timestamp::Timestamp;

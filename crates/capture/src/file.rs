@@ -1,0 +1,208 @@
+//! One capture file, read batch by batch.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use crate::framing::{Framing, Step};
+use crate::stream::Stream;
+use crate::{FrameBatch, InputReport, Problem, Progress, SourceError};
+
+/// Bytes asked from the system at once. Four calls fill a batch, and where 1,024 small frames end it early, little has to
+/// move to the next one.
+const CHUNK: usize = 64 * 1024;
+
+/// One input that is being read. The bytes go from the system into the caller's batch, and the frames are found there;
+/// only the part of a record that a batch does not take moves, to the start of the next.
+pub(crate) struct CaptureFile {
+    stream: Stream,
+    framing: Framing,
+    /// Bytes read but not given out.
+    tail: Vec<u8>,
+    /// Bytes to pass over before the next record.
+    skip: u64,
+    /// Where the next record starts, less `skip`, counted in bytes after decompression.
+    offset: u64,
+    /// A batch covers at most this many bytes of input.
+    batch_bytes: u64,
+    state: State,
+    pub report: InputReport,
+}
+
+enum State {
+    Reading,
+    /// The frames before the error were given out, it has yet to be told.
+    Failed(SourceError),
+    Ended,
+}
+
+impl CaptureFile {
+    /// Opens the file at `path` as input number `input`, adding the bytes read from the disk to `count`.
+    pub(crate) fn open(path: &Path, input: u16, count: &Arc<AtomicU64>) -> Result<Self, SourceError> {
+        let stream = Stream::open(path, count).map_err(|source| SourceError::Open { path: path.to_owned(), source })?;
+        Self::new(stream, path.to_owned(), input)
+    }
+
+    pub(crate) fn new(mut stream: Stream, path: PathBuf, input: u16) -> Result<Self, SourceError> {
+        let mut report = InputReport::new(path);
+        report.compression = stream.compression;
+        let mut tail = std::mem::take(&mut stream.head);
+        let mut have = tail.len();
+        tail.resize(Framing::HEADER, 0);
+        while have < tail.len() {
+            match stream.read(&mut tail[have..]) {
+                Ok(0) => break,
+                Ok(read) => have += read,
+                Err(error) => return Err(failure(&report, have as u64, error)),
+            }
+        }
+        tail.truncate(have);
+        let (framing, header) = Framing::recognise(&tail, input, &mut report)
+            .map_err(|reason| SourceError::NotACapture { path: report.path.clone(), reason })?;
+        report.format = Some(framing.format());
+        tail.drain(..header);
+        let batch_bytes = FrameBatch::BYTES as u64;
+        Ok(Self { stream, framing, tail, skip: 0, offset: header as u64, batch_bytes, state: State::Reading, report })
+    }
+
+    /// Fills `batch`. An error comes after the frames before it: the batch is empty then.
+    pub(crate) fn read(&mut self, batch: &mut FrameBatch) -> Result<Progress, SourceError> {
+        batch.clear();
+        match std::mem::replace(&mut self.state, State::Ended) {
+            State::Ended => return Ok(Progress::End),
+            State::Failed(error) => return Err(error),
+            State::Reading => {}
+        }
+        let outcome = self.fill(batch);
+        self.report.count(&batch.frames);
+        match outcome {
+            Ok(Progress::More) => self.state = State::Reading,
+            Ok(Progress::End) => return Ok(Progress::End),
+            Err(error) => {
+                self.report.warn(error.to_string());
+                if batch.is_empty() {
+                    return Err(error);
+                }
+                self.state = State::Failed(error);
+            }
+        }
+        Ok(Progress::More)
+    }
+
+    fn fill(&mut self, batch: &mut FrameBatch) -> Result<Progress, SourceError> {
+        let FrameBatch { buffer, frames, .. } = batch;
+        let mut filled = self.tail.len();
+        if buffer.len() < filled.max(CHUNK) {
+            buffer.resize(filled.max(CHUNK), 0);
+        }
+        buffer[..filled].copy_from_slice(&self.tail);
+        let last = self.offset + self.batch_bytes; // the batch takes no frame that ends behind it, but for its first
+        let mut at = 0; // where the next record starts in the buffer, `self.offset` in the input
+        let progress = loop {
+            if self.skip > 0 {
+                let here = self.skip.min((filled - at) as u64);
+                at += here as usize;
+                self.offset += here;
+                self.skip -= here;
+                if self.skip > 0 {
+                    // All that was read is behind us: what follows may overwrite itself.
+                    if self.receive(buffer, at, &mut filled, at + CHUNK)? == 0 {
+                        self.cut_off(self.skip);
+                        break Progress::End;
+                    }
+                    continue;
+                }
+            }
+            match self.framing.step(&buffer[at..filled], &mut self.report) {
+                Ok(Step::Frame { mut frame, size }) => {
+                    let fits = (filled - at) as u64 >= size;
+                    if self.offset + size > last && !frames.is_empty() {
+                        break Progress::More;
+                    }
+                    frame.offset += at as u32;
+                    frames.push(frame);
+                    if fits {
+                        at += size as usize;
+                        self.offset += size;
+                    } else {
+                        self.skip = size;
+                    }
+                    if frames.len() == FrameBatch::FRAMES {
+                        break Progress::More;
+                    }
+                }
+                Ok(Step::Skip { size }) => {
+                    self.skip = size;
+                    self.report.skipped_blocks += 1;
+                    if self.offset + size > last && !frames.is_empty() {
+                        break Progress::More;
+                    }
+                }
+                Ok(Step::Need { size }) => {
+                    if frames.is_empty() {
+                        // Nothing points into the buffer yet: what was passed over need not stay.
+                        buffer.copy_within(at..filled, 0);
+                        filled -= at;
+                        at = 0;
+                    }
+                    let wanted = (filled + CHUNK).min(self.batch_bytes as usize).max(at + size);
+                    if self.receive(buffer, filled, &mut filled, wanted)? == 0 {
+                        if filled > at {
+                            self.cut_off((at + size - filled) as u64);
+                        }
+                        break Progress::End;
+                    }
+                }
+                Err(problem) => {
+                    let path = self.report.path.clone();
+                    return Err(SourceError::Damaged { path, offset: self.offset, problem });
+                }
+            }
+        };
+        self.tail.clear();
+        self.tail.extend_from_slice(&buffer[at..filled]);
+        Ok(progress)
+    }
+
+    /// Reads what there is into `buffer[from..to]`, which it makes long enough, and sets `filled` to its end.
+    fn receive(
+        &mut self,
+        buffer: &mut Vec<u8>,
+        from: usize,
+        filled: &mut usize,
+        to: usize,
+    ) -> Result<usize, SourceError> {
+        if buffer.len() < to {
+            buffer.resize(to, 0);
+        }
+        match self.stream.read(&mut buffer[from..to]) {
+            Ok(read) => {
+                *filled = from + read;
+                Ok(read)
+            }
+            Err(error) => Err(failure(&self.report, self.offset, error)),
+        }
+    }
+
+    /// The file ends inside the record at `self.offset`: `missing` bytes of it at least are not there.
+    fn cut_off(&mut self, missing: u64) {
+        self.report.truncated_at = Some(self.offset);
+        self.report.warn(format!(
+            "{}: cut off in the record at byte {}: at least {missing} bytes of it are missing; the frames before it are \
+             kept; copy the file again if the original is whole",
+            self.report.path.display(),
+            self.offset
+        ));
+    }
+}
+
+/// Tells damaged compressed data, which the decompressors report without a system error, from a failing disk.
+fn failure(report: &InputReport, offset: u64, error: io::Error) -> SourceError {
+    let path = report.path.clone();
+    if report.compression.is_some() && error.raw_os_error().is_none() {
+        SourceError::Damaged { path, offset, problem: Problem::Compression(error.to_string()) }
+    } else {
+        SourceError::Read { path, offset, source: error }
+    }
+}
