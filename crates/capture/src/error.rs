@@ -87,6 +87,47 @@ pub enum Problem {
         /// The most accepted.
         limit: u32,
     },
+    /// No block can be that long.
+    #[error("the block claims a length of {length} bytes, expected 12 to {limit}")]
+    BlockLength {
+        /// The length claimed.
+        length: u32,
+        /// The most accepted.
+        limit: u32,
+    },
+    /// The lengths at a block's start and end differ.
+    #[error("the block starts with a length of {first} bytes and ends with {second}")]
+    BlockLengths {
+        /// The one at its start.
+        first: u32,
+        /// The one at its end.
+        second: u32,
+    },
+    /// A block does not hold what its fields say.
+    #[error("the block has {length} bytes, its fields need {needed}")]
+    BlockTooShort {
+        /// Bytes it has.
+        length: u32,
+        /// Bytes it needs at least.
+        needed: u32,
+    },
+    /// A section that does not say its byte order.
+    #[error("the section header has no byte-order magic")]
+    ByteOrder,
+    /// A version of the format that is not known.
+    #[error("the section is of pcapng version {major}.{minor}, only 1.0 is known")]
+    Version {
+        /// Its major version.
+        major: u16,
+        /// Its minor version.
+        minor: u16,
+    },
+    /// More interfaces than a section may have.
+    #[error("the section describes more than {limit} interfaces")]
+    TooManyInterfaces {
+        /// The most accepted.
+        limit: usize,
+    },
     /// The decompressor gave up.
     #[error("the compressed data are damaged or end early: {0}")]
     Compression(String),

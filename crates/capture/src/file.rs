@@ -134,7 +134,6 @@ impl CaptureFile {
                 }
                 Ok(Step::Skip { size }) => {
                     self.skip = size;
-                    self.report.skipped_blocks += 1;
                     if self.offset + size > last && !frames.is_empty() {
                         break Progress::More;
                     }

@@ -1,6 +1,7 @@
 //! Where frames begin and end in the bytes of a capture file, whatever its format.
 
 use crate::pcap::PcapFraming;
+use crate::pcapng::PcapngFraming;
 use crate::{Format, FrameIndex, InputReport, Problem};
 
 /// Bytes that a frame can have: libpcap's `MAXIMUM_SNAPLEN` and Wireshark's limit. A record that claims more is damaged.
@@ -21,6 +22,7 @@ pub(crate) enum Step {
 #[derive(Clone, Debug)]
 pub(crate) enum Framing {
     Pcap(PcapFraming),
+    Pcapng(PcapngFraming),
 }
 
 impl Framing {
@@ -33,6 +35,9 @@ impl Framing {
         if let Some((framing, size)) = PcapFraming::recognise(head, input, report)? {
             return Ok((Self::Pcap(framing), size));
         }
+        if let Some(framing) = PcapngFraming::recognise(head, input)? {
+            return Ok((Self::Pcapng(framing), 0));
+        }
         match head {
             [] => Err("it is empty".to_owned()),
             [a, b, c, d, ..] => Err(format!("it starts with the bytes {a:02x} {b:02x} {c:02x} {d:02x}")),
@@ -43,14 +48,16 @@ impl Framing {
     pub(crate) fn format(&self) -> Format {
         match self {
             Self::Pcap(framing) => framing.format(),
+            Self::Pcapng(_) => Format::Pcapng,
         }
     }
 
     /// Looks at what stands at the start of `bytes`.
     #[inline]
-    pub(crate) fn step(&mut self, bytes: &[u8], _report: &mut InputReport) -> Result<Step, Problem> {
+    pub(crate) fn step(&mut self, bytes: &[u8], report: &mut InputReport) -> Result<Step, Problem> {
         match self {
             Self::Pcap(framing) => framing.step(bytes),
+            Self::Pcapng(framing) => framing.step(bytes, report),
         }
     }
 }

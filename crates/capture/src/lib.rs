@@ -10,6 +10,7 @@ mod framing;
 mod inputs;
 mod link;
 mod pcap;
+mod pcapng;
 mod report;
 mod source;
 mod stream;
