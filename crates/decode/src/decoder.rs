@@ -13,6 +13,9 @@ const MAX_LAYERS: u8 = 32;
 /// Tunnels that one frame may nest.
 const MAX_TUNNELS: u8 = 4;
 
+/// `LINKTYPE_C_HDLC`.
+const CISCO_HDLC: LinkType = LinkType(104);
+
 /// What a [`Decoder`] does besides decoding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DecodeOptions {
@@ -65,21 +68,7 @@ impl Decoder {
     }
 
     fn walk<'out>(&self, time: Timestamp, frame: u64, out: &'out mut PacketBatch) -> Walk<'out> {
-        Walk {
-            out,
-            options: self.options,
-            hash_key: self.hash_key,
-            time,
-            frame,
-            flags: 0,
-            vlan: 0,
-            inner_vlan: 0,
-            source_mac: [0; 6],
-            destination_mac: [0; 6],
-            tunnel: Tunnel::None,
-            layers: 0,
-            tunnels: 0,
-        }
+        Walk { out, options: self.options, hash_key: self.hash_key, time, frame, around: Around::default(), layers: 0 }
     }
 }
 
@@ -90,14 +79,21 @@ pub(crate) struct Walk<'out> {
     hash_key: [u64; 5],
     pub(crate) time: Timestamp,
     pub(crate) frame: u64,
-    /// [`flag`] bits that every packet of the frame gets.
+    pub(crate) around: Around,
+    layers: u8,
+}
+
+/// What the layers around an IP packet said of it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Around {
+    /// [`flag`] bits that every packet inside gets.
     pub(crate) flags: u16,
     pub(crate) vlan: u16,
     pub(crate) inner_vlan: u16,
     pub(crate) source_mac: [u8; 6],
     pub(crate) destination_mac: [u8; 6],
     pub(crate) tunnel: Tunnel,
-    layers: u8,
+    /// Tunnels entered so far.
     tunnels: u8,
 }
 
@@ -111,6 +107,11 @@ impl Walk<'_> {
             LinkType::NULL | LinkType::LOOP => self.loopback(span),
             LinkType::LINUX_SLL => self.cooked_v1(span),
             LinkType::LINUX_SLL2 => self.cooked_v2(span),
+            LinkType::IEEE802_11 => self.wifi(span, false),
+            LinkType::IEEE802_11_RADIOTAP => self.radiotap(span),
+            LinkType::PPP | LinkType::PPP_HDLC => self.ppp(span),
+            LinkType::PPP_ETHERNET => self.pppoe(span),
+            CISCO_HDLC => self.cisco_hdlc(span),
             other => self.undecoded(Undecoded::LinkType(other.0)),
         }
     }
@@ -136,26 +137,30 @@ impl Walk<'_> {
         self.layers <= MAX_LAYERS
     }
 
-    /// Whether one more tunnel may be entered; `tunnel` is noted on the packets in it.
-    pub(crate) fn enter(&mut self, tunnel: Tunnel) -> bool {
-        self.tunnels += 1;
-        if self.tunnels > MAX_TUNNELS {
+    /// Whether one more tunnel may be entered. Packets in it note `tunnel`, and whether a checksum of the packet around them
+    /// was wrong: whoever discards that one discards them too.
+    pub(crate) fn enter(&mut self, tunnel: Tunnel, outer_flags: u16) -> bool {
+        if self.around.tunnels == MAX_TUNNELS {
             self.undecoded(Undecoded::Other("tunnels nested too deep"));
             return false;
         }
-        self.tunnel = tunnel;
+        self.around.tunnels += 1;
+        self.around.tunnel = tunnel;
+        self.around.flags |= outer_flags & (flag::BAD_IP_CHECKSUM | flag::BAD_CHECKSUM);
         true
     }
 
     /// Takes over what the frame of a fragment said outside its IP header.
     fn inherit(&mut self, fragment: &Packet) {
-        self.flags = fragment.flags & (flag::VLAN | flag::INNER_VLAN | flag::MAC) | flag::REASSEMBLED;
-        self.vlan = fragment.vlan;
-        self.inner_vlan = fragment.inner_vlan;
-        self.source_mac = fragment.source_mac;
-        self.destination_mac = fragment.destination_mac;
-        self.tunnel = fragment.tunnel;
-        self.tunnels = u8::from(fragment.tunnel != Tunnel::None);
+        self.around = Around {
+            flags: fragment.flags & (flag::VLAN | flag::INNER_VLAN | flag::MAC) | flag::REASSEMBLED,
+            vlan: fragment.vlan,
+            inner_vlan: fragment.inner_vlan,
+            source_mac: fragment.source_mac,
+            destination_mac: fragment.destination_mac,
+            tunnel: fragment.tunnel,
+            tunnels: u8::from(fragment.tunnel != Tunnel::None),
+        };
     }
 
     /// A packet with what is known so far; the transport fills in the rest.
@@ -168,15 +173,15 @@ impl Walk<'_> {
             destination: ip.destination,
             source_port: 0,
             destination_port: 0,
-            flags: self.flags | ip.flags | if payload.is_cut() { flag::TRUNCATED } else { 0 },
+            flags: self.around.flags | ip.flags | if payload.is_cut() { flag::TRUNCATED } else { 0 },
             shard: 0,
             protocol: ip.protocol,
             tcp_flags: 0,
             icmp_code: 0,
             ttl: ip.ttl,
-            tunnel: self.tunnel,
-            vlan: self.vlan,
-            inner_vlan: self.inner_vlan,
+            tunnel: self.around.tunnel,
+            vlan: self.around.vlan,
+            inner_vlan: self.around.inner_vlan,
             window: 0,
             sequence: 0,
             acknowledgment: 0,
@@ -184,8 +189,8 @@ impl Walk<'_> {
             payload_length: payload.length,
             payload_offset: payload.offset,
             payload_captured: payload.bytes.len() as u32,
-            source_mac: self.source_mac,
-            destination_mac: self.destination_mac,
+            source_mac: self.around.source_mac,
+            destination_mac: self.around.destination_mac,
         }
     }
 

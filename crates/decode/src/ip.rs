@@ -13,6 +13,7 @@ pub(crate) mod protocol {
     pub(crate) const TCP: u8 = 6;
     pub(crate) const UDP: u8 = 17;
     pub(crate) const IPV6: u8 = 41;
+    pub(crate) const GRE: u8 = 47;
     pub(crate) const ROUTING: u8 = 43;
     pub(crate) const FRAGMENT: u8 = 44;
     pub(crate) const AUTHENTICATION: u8 = 51;
@@ -56,7 +57,8 @@ impl Walk<'_> {
         let fragment_field = u16::from_be_bytes([header[6], header[7]]);
         if fragment_field & 0x3fff != 0 {
             let identification = u32::from(u16::from_be_bytes([header[4], header[5]]));
-            return self.fragment(&ip, identification, fragment_field << 3, fragment_field & 0x2000 != 0, payload);
+            let more = fragment_field & 0x2000 != 0;
+            return self.fragment(&ip, identification, fragment_field << 3, more, payload);
         }
         self.transport(ip, payload);
     }
@@ -89,36 +91,34 @@ impl Walk<'_> {
     /// Goes over IPv6 extension headers to the transport. `ip.protocol` says what `rest` starts with.
     fn extensions(&mut self, mut ip: IpHeader, mut rest: Span<'_>) {
         loop {
-            let length = match ip.protocol {
-                protocol::HOP_BY_HOP | protocol::ROUTING | protocol::DESTINATION_OPTIONS | protocol::MOBILITY => {
-                    rest.u8(1).map(|units| usize::from(units) * 8 + 8)
-                }
-                protocol::FRAGMENT => Some(FRAGMENT_HEADER as usize),
-                protocol::AUTHENTICATION => rest.u8(1).map(|units| usize::from(units) * 4 + 8),
-                _ => return self.transport(ip, rest),
-            };
-            let header = length.and_then(|length| rest.bytes.get(..length));
-            let Some(header @ [next, ..]) = header else {
+            let kind = ip.protocol;
+            let Some(length) = extension_length(kind, rest) else { return self.transport(ip, rest) };
+            let Some(header @ &[next, ..]) = rest.bytes.get(..length) else {
                 self.too_short("IPv6 extension header", rest);
                 return self.without_transport(&ip, rest);
             };
+            // A mobility header carries its message in itself.
+            if kind == protocol::MOBILITY && next == protocol::NO_NEXT_HEADER {
+                return self.bare(&ip, rest);
+            }
             if !self.descend() {
                 return self.without_transport(&ip, rest);
             }
-            // A mobility header carries its message in itself.
-            if ip.protocol == protocol::MOBILITY && *next == protocol::NO_NEXT_HEADER {
-                return self.bare(&ip, rest);
-            }
-            let is_fragment = ip.protocol == protocol::FRAGMENT;
-            ip.protocol = *next;
-            rest = rest.skip(header.len());
-            if let (true, &[_, _, o0, o1, i0, i1, i2, i3]) = (is_fragment, header) {
-                let field = u16::from_be_bytes([o0, o1]);
-                // A fragment that is the whole datagram goes on as if it were none (RFC 6946).
-                if field & 0xfff9 != 0 {
-                    let identification = u32::from_be_bytes([i0, i1, i2, i3]);
-                    return self.fragment(&ip, identification, field & 0xfff8, field & 1 != 0, rest);
+            rest = rest.skip(length);
+            ip.protocol = next;
+            match kind {
+                protocol::ROUTING => ip.destination = final_destination(header).unwrap_or(ip.destination),
+                protocol::DESTINATION_OPTIONS => ip.source = home_address(header).unwrap_or(ip.source),
+                protocol::FRAGMENT => {
+                    let &[_, _, o0, o1, i0, i1, i2, i3] = header else { return };
+                    let field = u16::from_be_bytes([o0, o1]);
+                    // A fragment that is the whole datagram goes on as if it were none (RFC 6946).
+                    if field & 0xfff9 != 0 {
+                        let identification = u32::from_be_bytes([i0, i1, i2, i3]);
+                        return self.fragment(&ip, identification, field & 0xfff8, field & 1 != 0, rest);
+                    }
                 }
+                _ => {}
             }
         }
     }
@@ -139,11 +139,61 @@ impl Walk<'_> {
     }
 
     fn fragment(&mut self, ip: &IpHeader, identification: u32, offset: u16, more: bool, payload: Span<'_>) {
+        // What the snap length cut cannot be put together; of the first fragment the transport header may still be there.
+        if payload.is_cut() {
+            self.undecoded(Undecoded::Cut("fragment"));
+            if offset == 0 {
+                self.first_of_cut_datagram(*ip, payload);
+            }
+            return;
+        }
         let mut packet = self.packet(ip, payload);
         self.identify(&mut packet);
         self.out.counts.fragments += 1;
         self.out.counts.bad_checksums += u64::from(packet.has(flag::BAD_IP_CHECKSUM));
         let fragment_offset = u32::from(offset);
         self.out.fragments.push(Fragment { packet, identification, fragment_offset, more });
+    }
+    fn first_of_cut_datagram(&mut self, ip: IpHeader, payload: Span<'_>) {
+        if ip.flags & flag::IPV6 != 0 { self.extensions(ip, payload) } else { self.transport(ip, payload) }
+    }
+}
+
+/// Length of an extension header (RFC 8200 section 4), more than there is where it was cut; none for a transport.
+fn extension_length(kind: u8, rest: Span<'_>) -> Option<usize> {
+    let (unit, fixed) = match kind {
+        protocol::HOP_BY_HOP | protocol::ROUTING | protocol::DESTINATION_OPTIONS | protocol::MOBILITY => (8, 8),
+        protocol::AUTHENTICATION => (4, 8),
+        protocol::FRAGMENT => (0, FRAGMENT_HEADER as usize),
+        _ => return None,
+    };
+    Some(rest.u8(1).map_or(usize::MAX, |units| usize::from(units) * unit + fixed))
+}
+
+/// Where a packet goes in the end, if its routing header holds that: type 0 (RFC 2460), type 2 (RFC 6275) and segment
+/// routing (RFC 8754), while segments are left. Transport checksums are computed over it.
+fn final_destination(header: &[u8]) -> Option<Address> {
+    let &[_, units, kind, segments_left, ..] = header else { return None };
+    match (kind, units) {
+        _ if segments_left == 0 => None,
+        (0, 2..) if units % 2 == 0 => header.last_chunk().copied().map(Address),
+        (2, 2) => header.last_chunk().copied().map(Address),
+        (4, 2..) => header.get(8..)?.first_chunk().copied().map(Address),
+        _ => None,
+    }
+}
+
+/// The home address option of a mobile node (RFC 6275 section 6.3): whom the packet is from in truth.
+fn home_address(header: &[u8]) -> Option<Address> {
+    const PAD_1: u8 = 0;
+    const HOME_ADDRESS: u8 = 201;
+    let mut options = header.get(2..)?;
+    loop {
+        match *options {
+            [PAD_1, ..] => options = &options[1..],
+            [HOME_ADDRESS, 16, ref value @ ..] => return value.first_chunk().copied().map(Address),
+            [_, length, ref rest @ ..] => options = rest.get(usize::from(length)..)?,
+            _ => return None,
+        }
     }
 }

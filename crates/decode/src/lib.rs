@@ -13,10 +13,13 @@ mod key;
 mod link;
 mod network;
 mod packet;
+mod ppp;
 mod span;
 mod transport;
 mod tunnel;
+mod udp_tunnel;
 mod undecoded;
+mod wifi;
 
 pub use batch::{Arp, Buffers, DecodeCounts, Fragment, PacketBatch};
 pub use decoder::{DecodeOptions, Decoder};

@@ -13,21 +13,32 @@ impl Walk<'_> {
     pub(crate) fn ethernet(&mut self, frame: Span<'_>) {
         let Some(header) = frame.array::<14>(0) else { return self.too_short("Ethernet", frame) };
         let [d0, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5, t0, t1] = *header;
-        if self.flags & flag::MAC == 0 {
-            self.destination_mac = [d0, d1, d2, d3, d4, d5];
-            self.source_mac = [s0, s1, s2, s3, s4, s5];
-            self.flags |= flag::MAC;
-        }
+        self.around.destination_mac = [d0, d1, d2, d3, d4, d5];
+        self.around.source_mac = [s0, s1, s2, s3, s4, s5];
+        self.around.flags |= flag::MAC;
         self.ether_type_or_length(u16::from_be_bytes([t0, t1]), frame.skip(14));
     }
 
     /// What follows an Ethernet type field: a protocol, or an LLC frame of that length.
     pub(crate) fn ether_type_or_length(&mut self, field: u16, rest: Span<'_>) {
-        if field >= MIN_ETHER_TYPE {
-            self.network(field, rest);
-        } else {
-            self.llc(rest.limit(u32::from(field)));
+        match rest.bytes {
+            _ if field >= MIN_ETHER_TYPE => self.network(field, rest),
+            [0xaa, 0xaa, 0x03, ..] if is_isl(&self.around.destination_mac) => self.isl(rest),
+            [0xff, 0xff, ..] => self.undecoded(Undecoded::Other("IPX without LLC")),
+            _ => self.llc(rest.limit(u32::from(field))),
         }
+    }
+
+    /// Cisco ISL, which looks like SNAP up to here: three bytes of the source's maker, VLAN, index, reserved; then the frame.
+    fn isl(&mut self, rest: Span<'_>) {
+        if !self.descend() {
+            return;
+        }
+        if let Some(vlan) = rest.u16(6) {
+            self.around.vlan = vlan >> 1 & 0x0fff;
+            self.around.flags |= flag::VLAN;
+        }
+        self.ethernet(rest.skip(12));
     }
 
     /// IEEE 802.2 LLC; SNAP carries an EtherType (RFC 1042).
@@ -60,15 +71,15 @@ impl Walk<'_> {
     }
 
     fn cooked(&mut self, kind: u16, address_length: u16, address: Option<&[u8; 6]>, protocol: u16, rest: Span<'_>) {
-        /// `ARPHRD_` values of devices whose packets are GRE or Netlink, not what the protocol field says.
+        /// `ARPHRD_NETLINK`: the protocol field is a Netlink family.
         const NETLINK: u16 = 824;
         if let (6, Some(address)) = (address_length, address) {
-            self.source_mac = *address;
+            self.around.source_mac = *address;
+            self.around.flags |= flag::MAC;
         }
         match protocol {
             _ if kind == NETLINK => self.undecoded(Undecoded::Other("Netlink")),
-            // LINUX_SLL_P_802_3: IPX without LLC; LINUX_SLL_P_802_2: LLC.
-            0x0001 => self.undecoded(Undecoded::Llc(0xff)),
+            0x0001 => self.undecoded(Undecoded::Other("IPX without LLC")),
             0x0004 => self.llc(rest),
             0x000c => self.undecoded(Undecoded::Other("CAN")),
             _ => self.network(protocol, rest),
@@ -97,4 +108,9 @@ impl Walk<'_> {
             None => self.too_short("IP", packet),
         }
     }
+}
+
+/// Whether a frame's destination is one of the two addresses that ISL uses, of 40 bits each.
+fn is_isl(destination: &[u8; 6]) -> bool {
+    matches!(destination, [0x01 | 0x03, 0x00, 0x0c, 0x00, 0x00, _])
 }

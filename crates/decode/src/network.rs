@@ -8,6 +8,8 @@ use crate::{Arp, Undecoded, flag};
 pub(crate) const ETHER_TYPE_IPV4: u16 = 0x0800;
 /// IPv6 (RFC 2464).
 pub(crate) const ETHER_TYPE_IPV6: u16 = 0x86dd;
+/// MPLS (RFC 3032).
+pub(crate) const ETHER_TYPE_MPLS: u16 = 0x8847;
 const ETHER_TYPE_ARP: u16 = 0x0806;
 
 impl Walk<'_> {
@@ -19,6 +21,17 @@ impl Walk<'_> {
             ETHER_TYPE_ARP => self.arp(rest),
             // IEEE 802.1Q, 802.1ad, and two values that QinQ equipment used before it.
             0x8100 | 0x88a8 | 0x9100 | 0x9200 => self.vlan(rest),
+            ETHER_TYPE_MPLS | 0x8848 => self.mpls(rest),
+            0x8864 => self.pppoe(rest),
+            // Provider backbone bridging (IEEE 802.1ah): a service tag, then the customer's frame.
+            0x88e7 => self.nested_ethernet("PBB", rest, 4),
+            // Cisco FabricPath: a tag, then the frame.
+            0x8903 => self.nested_ethernet("FabricPath", rest, 2),
+            // Tags that end in the type of what they tag: VN-Tag, E-Tag (IEEE 802.1BR), R-Tag (IEEE 802.1CB), HSR (IEC 62439-3).
+            0x8926 => self.tag("VN-Tag", rest, 4),
+            0x893f => self.tag("E-Tag", rest, 6),
+            0xf1c1 => self.tag("R-Tag", rest, 4),
+            0x892f => self.tag("HSR", rest, 4),
             other => self.undecoded(Undecoded::EtherType(other)),
         }
     }
@@ -30,14 +43,51 @@ impl Walk<'_> {
             return;
         }
         let id = u16::from_be_bytes([t0, t1]) & 0x0fff;
-        if self.flags & flag::VLAN == 0 {
-            self.vlan = id;
-            self.flags |= flag::VLAN;
+        if self.around.flags & flag::VLAN == 0 {
+            self.around.vlan = id;
+            self.around.flags |= flag::VLAN;
         } else {
-            self.inner_vlan = id;
-            self.flags |= flag::INNER_VLAN;
+            self.around.inner_vlan = id;
+            self.around.flags |= flag::INNER_VLAN;
         }
         self.ether_type_or_length(u16::from_be_bytes([e0, e1]), rest.skip(4));
+    }
+
+    fn tag(&mut self, name: &'static str, rest: Span<'_>, type_at: usize) {
+        let Some(ether_type) = rest.u16(type_at) else { return self.too_short(name, rest) };
+        if self.descend() {
+            self.ether_type_or_length(ether_type, rest.skip(type_at + 2));
+        }
+    }
+
+    fn nested_ethernet(&mut self, name: &'static str, rest: Span<'_>, header: usize) {
+        if rest.bytes.len() < header {
+            self.too_short(name, rest);
+        } else if self.descend() {
+            self.ethernet(rest.skip(header));
+        }
+    }
+
+    /// MPLS: labels of four bytes, the last one marked. What follows is not said: IP if it looks like it, else a pseudowire
+    /// (RFC 4448), with a control word where the first four bits are zero.
+    fn mpls(&mut self, mut rest: Span<'_>) {
+        loop {
+            let Some(&[_, _, last, _]) = rest.array(0) else { return self.too_short("MPLS", rest) };
+            rest = rest.skip(4);
+            if last & 1 == 1 {
+                break;
+            }
+        }
+        if !self.descend() {
+            return;
+        }
+        match rest.u8(0).map(|first| first >> 4) {
+            Some(4) if rest.u16(2).is_some_and(|length| u32::from(length) <= rest.length) => self.ipv4(rest),
+            Some(6) if rest.u16(4).is_some_and(|length| u32::from(length) + 40 <= rest.length) => self.ipv6(rest),
+            Some(0) => self.ethernet(rest.skip(4)),
+            Some(1) => self.undecoded(Undecoded::Other("MPLS associated channel")),
+            _ => self.ethernet(rest),
+        }
     }
 
     /// ARP (RFC 826); only IPv4 over Ethernet is kept.
@@ -54,9 +104,9 @@ impl Walk<'_> {
             time: self.time,
             frame: self.frame,
             operation: u16::from_be_bytes(operation),
-            vlan: self.vlan,
-            frame_source: self.source_mac,
-            frame_destination: self.destination_mac,
+            vlan: self.around.vlan,
+            frame_source: self.around.source_mac,
+            frame_destination: self.around.destination_mac,
             sender_mac: *sender_mac,
             sender_address: *sender_address,
             target_mac: *target_mac,

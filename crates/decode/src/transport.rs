@@ -5,6 +5,7 @@ use crate::decoder::{IpHeader, Walk};
 use crate::icmp;
 use crate::ip::protocol;
 use crate::span::Span;
+use crate::udp_tunnel::{GENEVE_PORT, GTP_U_PORT, VXLAN_PORT};
 use crate::{Packet, Undecoded, flag};
 
 /// Bytes of a TCP header up to its flags: what a packet cut by the snap length must hold to be of use.
@@ -21,7 +22,11 @@ impl Walk<'_> {
             protocol::SCTP => self.sctp(&ip, payload),
             protocol::IPV4 => self.ip_in_ip(&ip, false, payload),
             protocol::IPV6 => self.ip_in_ip(&ip, true, payload),
+            protocol::GRE => self.gre(ip.flags, payload),
             protocol::AUTHENTICATION => self.authentication(ip, payload),
+            protocol::NO_NEXT_HEADER if ip.flags & flag::IPV6 != 0 => {
+                self.undecoded(Undecoded::Other("no next header"));
+            }
             _ => self.bare(&ip, payload),
         }
     }
@@ -58,11 +63,14 @@ impl Walk<'_> {
         set_payload(&mut packet, datagram, 8);
         packet.source_port = u16::from_be_bytes([s0, s1]);
         packet.destination_port = u16::from_be_bytes([d0, d1]);
-        // Zero says that the sender computed none (RFC 768; over IPv6 for tunnels, RFC 6935).
-        if [c0, c1] != [0, 0] {
+        // Zero says that the sender computed none (RFC 768; over IPv6 only for tunnels, RFC 6935).
+        let is_v6 = ip.flags & flag::IPV6 != 0;
+        if [c0, c1] != [0, 0] || is_v6 && !may_lack_checksum(packet.destination_port) {
             packet.flags |= self.verify(ip, datagram, true);
         }
+        let (ports, flags) = ([packet.destination_port, packet.source_port], packet.flags);
         self.push(packet);
+        self.udp_tunnel(ports, flags, datagram.skip(8));
     }
 
     /// SCTP (RFC 9260): the common header.
@@ -143,6 +151,11 @@ impl Walk<'_> {
         }
         if checksum::is_right(sum) { 0 } else { flag::BAD_CHECKSUM }
     }
+}
+
+/// Whether UDP over IPv6 to this port may go without a checksum.
+fn may_lack_checksum(port: u16) -> bool {
+    matches!(port, VXLAN_PORT | GENEVE_PORT | GTP_U_PORT)
 }
 
 fn set_payload(packet: &mut Packet, segment: Span<'_>, header_length: usize) {
