@@ -48,12 +48,10 @@ pub enum SourceError {
         problem: Problem,
     },
     /// A folder without captures.
-    #[error("{}: no capture in this folder ({skipped} other files skipped); name a pcap or pcapng file", path.display())]
+    #[error("{}: no capture in this folder or below; name a pcap or pcapng file, or a folder with some", path.display())]
     EmptyFolder {
         /// The folder.
         path: PathBuf,
-        /// Files in it that are no captures.
-        skipped: usize,
     },
     /// Nothing was named.
     #[error("no input named; give a capture file, a folder, or - for standard input")]

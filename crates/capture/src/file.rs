@@ -9,9 +9,9 @@ use crate::framing::{Framing, Step};
 use crate::stream::Stream;
 use crate::{FrameBatch, InputReport, Problem, Progress, SourceError};
 
-/// Bytes asked from the system at once. Four calls fill a batch, and where 1,024 small frames end it early, little has to
-/// move to the next one.
-const CHUNK: usize = 64 * 1024;
+/// A batch is filled by this many calls to the system; where 1,024 small frames end it early, little has to move to the
+/// next one.
+const CALLS_PER_BATCH: usize = 4;
 
 /// One input that is being read. The bytes go from the system into the caller's batch, and the frames are found there;
 /// only the part of a record that a batch does not take moves, to the start of the next.
@@ -25,8 +25,17 @@ pub(crate) struct CaptureFile {
     /// Where the next record starts, less `skip`, counted in bytes after decompression.
     offset: u64,
     /// A batch covers at most this many bytes of input.
-    batch_bytes: u64,
+    batch_bytes: usize,
     state: State,
+    pub report: InputReport,
+}
+
+/// A place in a file, between two batches.
+#[derive(Clone)]
+pub(crate) struct Bookmark {
+    offset: u64,
+    skip: u64,
+    framing: Framing,
     pub report: InputReport,
 }
 
@@ -40,7 +49,13 @@ enum State {
 impl CaptureFile {
     /// Opens the file at `path` as input number `input`, adding the bytes read from the disk to `count`.
     pub(crate) fn open(path: &Path, input: u16, count: &Arc<AtomicU64>) -> Result<Self, SourceError> {
-        let stream = Stream::open(path, count).map_err(|source| SourceError::Open { path: path.to_owned(), source })?;
+        let stream = Stream::open(path, count).map_err(|source| {
+            let path = path.to_owned();
+            match source.kind() {
+                io::ErrorKind::IsADirectory => SourceError::EmptyFolder { path },
+                _ => SourceError::Open { path, source },
+            }
+        })?;
         Self::new(stream, path.to_owned(), input)
     }
 
@@ -62,8 +77,34 @@ impl CaptureFile {
             .map_err(|reason| SourceError::NotACapture { path: report.path.clone(), reason })?;
         report.format = Some(framing.format());
         tail.drain(..header);
-        let batch_bytes = FrameBatch::BYTES as u64;
-        Ok(Self { stream, framing, tail, skip: 0, offset: header as u64, batch_bytes, state: State::Reading, report })
+        let (offset, batch_bytes) = (header as u64, FrameBatch::BYTES);
+        Ok(Self { stream, framing, tail, skip: 0, offset, batch_bytes, state: State::Reading, report })
+    }
+
+    /// The same with batches that cover at most `bytes` of the input.
+    pub(crate) fn with_batches_of(mut self, bytes: usize) -> Self {
+        self.batch_bytes = bytes;
+        self
+    }
+
+    /// What it takes to go on here later, with the file closed in the meantime.
+    pub(crate) fn bookmark(&self) -> Bookmark {
+        let (framing, report) = (self.framing.clone(), self.report.clone());
+        Bookmark { offset: self.offset, skip: self.skip, framing, report }
+    }
+
+    /// Opens a file again and goes on at a bookmark.
+    pub(crate) fn resume(bookmark: Bookmark, count: &Arc<AtomicU64>) -> Result<Self, SourceError> {
+        let Bookmark { offset, skip, framing, report } = bookmark;
+        let stream = Stream::open_at(&report.path, offset, count)
+            .map_err(|source| SourceError::Open { path: report.path.clone(), source })?;
+        let (tail, batch_bytes) = (Vec::new(), FrameBatch::BYTES);
+        Ok(Self { stream, framing, tail, skip, offset, batch_bytes, state: State::Reading, report })
+    }
+
+    /// Bytes of memory it takes, batch not counted.
+    pub(crate) fn memory(&self) -> u64 {
+        self.stream.memory + self.batch_bytes as u64
     }
 
     /// Fills `batch`. An error comes after the frames before it: the batch is empty then.
@@ -93,11 +134,12 @@ impl CaptureFile {
     fn fill(&mut self, batch: &mut FrameBatch) -> Result<Progress, SourceError> {
         let FrameBatch { buffer, frames, .. } = batch;
         let mut filled = self.tail.len();
-        if buffer.len() < filled.max(CHUNK) {
-            buffer.resize(filled.max(CHUNK), 0);
+        let chunk = self.batch_bytes / CALLS_PER_BATCH;
+        if buffer.len() < filled {
+            buffer.resize(filled, 0);
         }
         buffer[..filled].copy_from_slice(&self.tail);
-        let last = self.offset + self.batch_bytes; // the batch takes no frame that ends behind it, but for its first
+        let last = self.offset + self.batch_bytes as u64; // the batch takes no frame that ends behind it, but for its first
         let mut at = 0; // where the next record starts in the buffer, `self.offset` in the input
         let progress = loop {
             if self.skip > 0 {
@@ -107,7 +149,7 @@ impl CaptureFile {
                 self.skip -= here;
                 if self.skip > 0 {
                     // All that was read is behind us: what follows may overwrite itself.
-                    if self.receive(buffer, at, &mut filled, at + CHUNK)? == 0 {
+                    if self.receive(buffer, at, &mut filled, at + chunk)? == 0 {
                         self.cut_off(self.skip);
                         break Progress::End;
                     }
@@ -145,7 +187,7 @@ impl CaptureFile {
                         filled -= at;
                         at = 0;
                     }
-                    let wanted = (filled + CHUNK).min(self.batch_bytes as usize).max(at + size);
+                    let wanted = (filled + chunk).min(self.batch_bytes).max(at + size);
                     if self.receive(buffer, filled, &mut filled, wanted)? == 0 {
                         if filled > at {
                             self.cut_off((at + size - filled) as u64);

@@ -1,53 +1,54 @@
 //! Everything that was named on the command line, as one source.
 
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::file::CaptureFile;
+use crate::folder::refused;
+use crate::merge::Merge;
 use crate::stream::Stream;
 use crate::{FrameBatch, InputReport, Position, Progress, Source, SourceError};
 
-/// Capture files as one source.
+/// Capture files as one source: one by itself, or several merged into one timeline by capture time.
+///
+/// A damaged file gives the frames before the damage, and its report says so; the other files are read on.
 pub struct Inputs {
-    files: Vec<CaptureFile>,
-    current: usize,
-    /// A failure of the disk, told when all else was read.
-    failed: Option<SourceError>,
-    refused: Vec<InputReport>,
+    reading: Reading,
     next_number: u64,
     count: Arc<AtomicU64>,
     total: Option<u64>,
 }
 
+enum Reading {
+    /// The usual case: frames stay where they were read.
+    One(Box<CaptureFile>),
+    Several(Merge),
+}
+
 impl Inputs {
-    /// Opens files (`-` is standard input).
+    /// The most files that can be read at once: frames name theirs by 16 bits.
+    pub const LIMIT: usize = u16::MAX as usize;
+
+    /// Opens files (`-` is standard input); for folders see [`expand`](crate::expand).
     ///
     /// An input that is no capture, or cannot be opened, is refused: its report says why, the others are read.
     ///
     /// # Errors
-    /// When nothing was named, or no input is left: the error of the first.
+    /// When nothing was named, too much was, or no input is left: the error of the first.
     pub fn open(paths: &[PathBuf]) -> Result<Self, SourceError> {
-        let count = Arc::new(AtomicU64::new(0));
-        let mut inputs = Self::empty(&count);
-        let mut first_error = None;
-        for (input, path) in (0..=u16::MAX).zip(paths) {
-            match CaptureFile::open(path, input, &count) {
-                Ok(file) => {
-                    let size = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file).map(|data| data.len());
-                    inputs.total = inputs.total.zip(size).map(|(total, size)| total + size);
-                    inputs.files.push(file);
-                }
-                Err(error) => {
-                    let mut report = InputReport::new(path.clone());
-                    report.refused = Some(error.to_string());
-                    inputs.refused.push(report);
-                    first_error = first_error.or(Some(error));
-                }
-            }
+        if paths.len() > Self::LIMIT {
+            return Err(SourceError::TooManyInputs { count: paths.len(), limit: Self::LIMIT });
         }
-        if inputs.files.is_empty() { Err(first_error.unwrap_or(SourceError::NoInput)) } else { Ok(inputs) }
+        let count = Arc::default();
+        let total = paths.iter().map(|path| size(path)).sum();
+        let reading = match paths {
+            [] => return Err(SourceError::NoInput),
+            [path] => Reading::One(Box::new(CaptureFile::open(path, 0, &count)?)),
+            several => Reading::Several(open_several(several, &count)?),
+        };
+        Ok(Self { reading, next_number: 1, count, total })
     }
 
     /// Reads a capture out of anything; `name` stands for the path in reports.
@@ -57,22 +58,8 @@ impl Inputs {
     pub fn from_reader(name: &str, reader: impl Read + Send + 'static) -> Result<Self, SourceError> {
         let path = PathBuf::from(name);
         let stream = Stream::new(reader).map_err(|source| SourceError::Open { path: path.clone(), source })?;
-        let mut inputs = Self::empty(&Arc::default());
-        inputs.total = None;
-        inputs.files.push(CaptureFile::new(stream, path, 0)?);
-        Ok(inputs)
-    }
-
-    fn empty(count: &Arc<AtomicU64>) -> Self {
-        Self {
-            files: Vec::new(),
-            current: 0,
-            failed: None,
-            refused: Vec::new(),
-            next_number: 1,
-            count: Arc::clone(count),
-            total: Some(0),
-        }
+        let reading = Reading::One(Box::new(CaptureFile::new(stream, path, 0)?));
+        Ok(Self { reading, next_number: 1, count: Arc::default(), total: None })
     }
 }
 
@@ -80,30 +67,60 @@ impl Source for Inputs {
     fn read(&mut self, batch: &mut FrameBatch) -> Result<Progress, SourceError> {
         batch.clear();
         batch.first_number = self.next_number;
-        while let Some(file) = self.files.get_mut(self.current) {
-            let progress = file.read(batch);
-            self.next_number += batch.len() as u64;
-            match progress {
-                Ok(Progress::More) => return Ok(Progress::More),
-                Ok(Progress::End) => {}
-                // The report has it as a warning.
-                Err(SourceError::Damaged { .. }) => {}
-                Err(error) => self.failed = self.failed.take().or(Some(error)),
-            }
-            self.current += 1;
-            if !batch.is_empty() {
-                return Ok(Progress::More);
-            }
+        let progress = match &mut self.reading {
+            Reading::One(file) => file.read(batch),
+            Reading::Several(merge) => merge.read(batch),
+        };
+        self.next_number += batch.len() as u64;
+        match progress {
+            // The report has it as a warning.
+            Err(SourceError::Damaged { .. }) => Ok(Progress::End),
+            progress => progress,
         }
-        self.failed.take().map_or(Ok(Progress::End), Err)
     }
 
     fn reports(&self) -> Vec<InputReport> {
-        self.files.iter().map(|file| file.report.clone()).chain(self.refused.iter().cloned()).collect()
+        match &self.reading {
+            Reading::One(file) => vec![file.report.clone()],
+            Reading::Several(merge) => merge.reports(),
+        }
     }
 
     fn position(&self) -> Position {
-        Position { read: self.count.load(Ordering::Relaxed), total: self.total }
+        let read = self.count.load(Ordering::Relaxed);
+        // Files that were opened twice are counted twice.
+        Position { read: self.total.map_or(read, |total| read.min(total)), total: self.total }
+    }
+}
+
+fn open_several(paths: &[PathBuf], count: &Arc<AtomicU64>) -> Result<Merge, SourceError> {
+    let mut merge = Merge::new(Arc::clone(count));
+    let (mut opened, mut first_error) = (false, None);
+    for (input, path) in (0..=u16::MAX).zip(paths) {
+        match CaptureFile::open(path, input, count) {
+            Ok(file) => {
+                merge.add(file);
+                opened = true;
+            }
+            Err(error) => {
+                merge.add_refused(refused(path, &error));
+                first_error = first_error.or(Some(error));
+            }
+        }
+    }
+    match first_error {
+        Some(error) if !opened => Err(error),
+        _ => Ok(merge),
+    }
+}
+
+/// Bytes of a file on the disk; `None` for standard input and pipes.
+fn size(path: &Path) -> Option<u64> {
+    match std::fs::metadata(path) {
+        Ok(found) if found.is_file() => Some(found.len()),
+        // It will be refused, and nothing read of it.
+        Err(_) if path.as_os_str() != "-" => Some(0),
+        _ => None,
     }
 }
 

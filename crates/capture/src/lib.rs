@@ -6,9 +6,11 @@
 mod batch;
 mod error;
 mod file;
+mod folder;
 mod framing;
 mod inputs;
 mod link;
+mod merge;
 mod pcap;
 mod pcapng;
 mod report;
@@ -18,6 +20,7 @@ mod timestamp;
 
 pub use batch::{Frame, FrameBatch, FrameIndex};
 pub use error::{Problem, SourceError};
+pub use folder::{Expansion, expand};
 pub use inputs::Inputs;
 pub use link::LinkType;
 pub use report::{Compression, Format, InputReport};
