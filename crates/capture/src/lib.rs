@@ -17,6 +17,7 @@ mod report;
 mod source;
 mod stream;
 mod timestamp;
+mod writer;
 
 pub use batch::{Frame, FrameBatch, FrameIndex};
 pub use error::{Problem, SourceError};
@@ -26,3 +27,4 @@ pub use link::LinkType;
 pub use report::{Compression, Format, InputReport};
 pub use source::{Position, Progress, Source};
 pub use timestamp::Timestamp;
+pub use writer::{PcapWriter, Resolution, WriteError};
