@@ -8,6 +8,7 @@
 pub mod calibration;
 pub mod forest;
 mod matrix;
+pub mod metrics;
 pub mod model;
 mod random;
 
