@@ -55,18 +55,18 @@ impl Partition {
 /// heard, as in backscatter; so the originator acted only if it sent anything.
 #[must_use]
 pub fn actor(flow: &Flow) -> Address {
-    if acted(flow) { flow.originator.address } else { flow.responder.address }
+    if first_packet_from_responder(flow) { flow.responder.address } else { flow.originator.address }
 }
 
 /// The other end of what the [`actor`] did.
 #[must_use]
 pub fn target(flow: &Flow) -> Address {
-    if acted(flow) { flow.responder.address } else { flow.originator.address }
+    if first_packet_from_responder(flow) { flow.originator.address } else { flow.responder.address }
 }
 
 /// Zeek's history begins with `^` where it took the receiver of the first packet for the originator.
-fn acted(flow: &Flow) -> bool {
-    !flow.history.as_str().starts_with('^')
+pub(crate) fn first_packet_from_responder(flow: &Flow) -> bool {
+    flow.history.as_str().starts_with('^')
 }
 
 fn fold(address: &Address) -> u64 {
@@ -98,4 +98,8 @@ pub trait Detector: Send {
     fn observe(&mut self, batch: &[Observed<'_>], found: &mut Found);
     /// Closes the windows that end by `now`, a whole second of capture time.
     fn advance(&mut self, _now: Timestamp, _found: &mut Found) {}
+    /// Entries of its state given up because a table was full.
+    fn evicted(&self) -> u64 {
+        0
+    }
 }

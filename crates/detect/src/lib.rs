@@ -4,12 +4,21 @@
 //! network and emit [`Measurement`]s; Sigma rules decide which of them are [`Detection`]s. Time is capture time: nothing
 //! here reads the wall clock. Every table has a cap, evicts who was idle longest, and counts what it evicted.
 
+pub mod behaviour;
 mod detection;
 mod detector;
+mod distinct;
+mod evidence;
 mod kind;
 mod measurement;
+mod registry;
+pub mod signature;
+mod table;
+#[cfg(test)]
+mod testing;
 
 pub use detection::{Detection, EvidenceFlow, MAX_EVIDENCE, Measured, Subject};
 pub use detector::{Detector, DetectorInfo, Found, Partition, SHARDS, actor, target};
 pub use kind::{ANOMALY, KINDS, KindInfo, SIGNATURE, Severity, kind_info};
 pub use measurement::{Measurement, Value};
+pub use registry::{DETECTORS, DetectConfig, DetectorEntry};

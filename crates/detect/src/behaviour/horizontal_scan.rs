@@ -1,0 +1,271 @@
+//! One host that knocks on the same door of many others.
+//!
+//! # What it sees
+//! Per source, transport and port (or ICMP request type): how many different hosts got attempts that came to nothing, in a
+//! minute, in five minutes and in six hours, and how many did talk. Emits service `host_window`.
+//!
+//! # Why it matters
+//! Worms and bot masters look for one weakness everywhere (ATT&CK T1046, T1595.001); ping sweeps look for prey (T1018).
+//!
+//! # False positives
+//! A monitor or crawler reaches most of those it asks, so its share of failures is low; peers of a file-sharing network
+//! use different ports; a browser without working IPv6 fails fast but mostly succeeds. Not counted: groups, replies
+//! whose cause was not seen.
+//!
+//! # References
+//! Zeek `policy/misc/scan.zeek` (25 hosts of failed attempts in 5 minutes).
+
+use lapwing_capture::Timestamp;
+use lapwing_decode::Address;
+use lapwing_flow::Flow;
+use lapwing_protocol::{LocalNetworks, Observation, Observed, Scope, transport};
+
+use super::outcomes::Outcomes;
+use super::probe::{Outcome, Probe, Style, probe};
+use super::second;
+use crate::distinct::{Distinct, address_thing};
+use crate::evidence::{Evidence, Steps};
+use crate::table::Table;
+use crate::{Detector, DetectorInfo, Found, Measurement, Partition, SHARDS, Subject, Value};
+
+pub(crate) const INFO: DetectorInfo = DetectorInfo {
+    name: "horizontal-scan",
+    summary: "one port of many hosts tried in vain by one host",
+    services: &["host_window"],
+};
+
+/// Source and port pairs watched at a time, over all shards: 8,192 × at most 2.2 kB.
+const SOURCES: usize = 8_192;
+
+const MINUTE: u32 = 60;
+const SHORT: u32 = 300;
+const LONG: u32 = 6 * 3600;
+const FLOOR: u32 = 5;
+
+/// See the module.
+#[derive(Debug)]
+pub struct HorizontalScan {
+    sources: Table<(Address, u16, u8), Source>,
+    local: LocalNetworks,
+    next_sweep: i64,
+}
+
+#[derive(Debug, Default)]
+struct Source {
+    failed: Distinct,
+    answered: Distinct,
+    short: Outcomes,
+    long: Outcomes,
+    outside: u32,
+    steps: Steps,
+    slow_steps: Steps,
+    evidence: Evidence,
+    peers: Vec<Address>,
+}
+
+impl HorizontalScan {
+    /// With its share of the cap for one of [`SHARDS`] shards.
+    #[must_use]
+    pub fn new(local: LocalNetworks) -> Self {
+        Self { sources: Table::new(SOURCES / SHARDS), local, next_sweep: i64::MIN }
+    }
+
+    fn ended(&mut self, flow: &Flow, time: Timestamp, found: &mut Found) {
+        let Some(probe) = probe(flow, &self.local) else { return };
+        let key = (probe.source, probe.port, flow.protocol);
+        let now = second(flow.start);
+        if probe.outcome == Outcome::Conversation {
+            // Who never failed is not watched; whom a ping reached counts from the first one on.
+            let source = match probe.style {
+                Style::Icmp => Some(self.sources.entry(key)),
+                _ => self.sources.get_mut(&key),
+            };
+            if let Some(source) = source {
+                source.answered.insert(address_thing(&probe.target), now, SHORT);
+            }
+            return;
+        }
+        let outside = self.local.scope(probe.target) == Scope::Outside;
+        let source = self.sources.entry(key);
+        source.add(&probe, flow, now, outside);
+        if let Some(measurement) = source.due(key, now, time, &self.local) {
+            found.measurements.push(measurement);
+        }
+    }
+}
+
+impl Source {
+    fn add(&mut self, probe: &Probe, flow: &Flow, now: u32, outside: bool) {
+        let idle = now.saturating_sub(second(self.long.last));
+        if self.long.failed() > 0 && idle > LONG {
+            *self = Self::default();
+        } else if idle > SHORT {
+            (self.short, self.outside) = (Outcomes::default(), 0);
+        }
+        self.short.add(probe, flow);
+        self.long.add(probe, flow);
+        self.outside = self.outside.saturating_add(u32::from(outside));
+        // One host tried again and again leaves no evidence.
+        if self.failed.insert(address_thing(&probe.target), now, SHORT) && self.long.failed() > 2 {
+            self.evidence.note(flow);
+            if self.peers.len() < 8 && !self.peers.contains(&probe.target) {
+                self.peers.push(probe.target);
+            }
+        }
+    }
+
+    fn due(
+        &mut self,
+        key: (Address, u16, u8),
+        now: u32,
+        time: Timestamp,
+        local: &LocalNetworks,
+    ) -> Option<Measurement> {
+        let short = self.failed.count(now, SHORT);
+        let long = self.failed.count(now, LONG);
+        let due = self.steps.reached(short, FLOOR);
+        let slow_due = self.slow_steps.reached(long, 2 * FLOOR) && long > short;
+        (due || slow_due).then(|| self.measurement(key, now, time, local))
+    }
+
+    fn measurement(
+        &self,
+        (source, port, protocol): (Address, u16, u8),
+        now: u32,
+        time: Timestamp,
+        local: &LocalNetworks,
+    ) -> Measurement {
+        let failed = self.failed.count(now, SHORT);
+        let failed_long = self.failed.count(now, LONG).max(failed);
+        let answered = self.answered.count(now, SHORT);
+        let outcomes = if failed_long > failed { &self.long } else { &self.short };
+        let count = |value: u32| Value::Count(u64::from(value));
+        let mut peers = self.peers.clone();
+        peers.sort_unstable();
+        Measurement {
+            time,
+            service: "host_window",
+            detector: INFO.name,
+            subject: Subject::Host(source),
+            peers,
+            first: outcomes.first,
+            last: outcomes.last,
+            evidence: self.evidence.flows(),
+            fields: vec![
+                ("source", Value::Address(source)),
+                ("local_source", Value::Flag(local.scope(source) == Scope::Local)),
+                ("protocol", Value::Text(transport(protocol).into())),
+                ("port", Value::Count(u64::from(port))),
+                ("style", Value::Text(outcomes.style().into())),
+                ("failed_targets_minute", count(self.failed.count(now, MINUTE))),
+                ("failed_targets", count(failed)),
+                ("failed_targets_long", count(failed_long)),
+                ("answered_targets", count(answered)),
+                ("tried_targets_minute", count(self.failed.count(now, MINUTE) + self.answered.count(now, MINUTE))),
+                ("tried_targets", count(failed + answered)),
+                ("failed_share", Value::Number(f64::from(failed_long) / f64::from((failed_long + answered).max(1)))),
+                ("outside_share", Value::Number(f64::from(self.outside) / f64::from(self.short.failed().max(1)))),
+                ("refused", count(outcomes.refused)),
+                ("unanswered", count(outcomes.unanswered)),
+                ("half_open", count(outcomes.half_open)),
+                ("empty", count(outcomes.empty)),
+            ],
+        }
+    }
+}
+
+impl Detector for HorizontalScan {
+    fn info(&self) -> &'static DetectorInfo {
+        &INFO
+    }
+
+    fn partition(&self) -> Partition {
+        Partition::Actor
+    }
+
+    fn observe(&mut self, batch: &[Observed<'_>], found: &mut Found) {
+        for observed in batch {
+            if let Observation::FlowEnded(flow) = observed.fact {
+                self.ended(flow, observed.time, found);
+            }
+        }
+    }
+
+    fn advance(&mut self, now: Timestamp, found: &mut Found) {
+        if now.seconds() < self.next_sweep {
+            return;
+        }
+        self.next_sweep = now.seconds().saturating_add(i64::from(MINUTE));
+        for (key, source) in self.sources.iter_mut() {
+            let last = second(source.long.last);
+            let failed = source.failed.count(last, SHORT);
+            if second(now).saturating_sub(last) <= SHORT + MINUTE && source.steps.unreported(failed, FLOOR) {
+                found.measurements.push(source.measurement(*key, last, now, &self.local));
+            }
+        }
+    }
+
+    fn evicted(&self) -> u64 {
+        self.sources.evicted()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Shape, at, end, flow};
+
+    fn last_count(found: &Found, name: &str) -> Option<u64> {
+        match found.measurements.last()?.get(name)? {
+            Value::Count(count) => Some(*count),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn hosts_tried_in_vain_are_counted() {
+        let (mut scan, mut found) = (HorizontalScan::new(LocalNetworks::default()), Found::default());
+        for host in 1..=60 {
+            let knock = flow("10.0.0.1:40000", &format!("198.51.100.{host}:23"), 6, Shape::Unanswered);
+            end(&mut scan, &at(knock, 1000.0 + f64::from(host)), &mut found);
+        }
+        assert!(last_count(&found, "failed_targets") >= Some(48));
+        assert_eq!(last_count(&found, "port"), Some(23));
+        assert_eq!(found.measurements.last().unwrap().get("outside_share"), Some(&Value::Number(1.0)));
+    }
+
+    #[test]
+    fn a_monitor_that_reaches_its_hosts_measures_nothing() {
+        let (mut scan, mut found) = (HorizontalScan::new(LocalNetworks::default()), Found::default());
+        for round in 0..20 {
+            for host in 1..=100 {
+                let check = flow("10.0.0.1:40000", &format!("10.0.1.{host}:80"), 6, Shape::Conversation);
+                end(&mut scan, &at(check, 1000.0 + 60.0 * f64::from(round)), &mut found);
+            }
+        }
+        assert!(found.measurements.is_empty());
+    }
+
+    #[test]
+    fn pings_that_are_answered_lower_the_share_of_failures() {
+        let (mut scan, mut found) = (HorizontalScan::new(LocalNetworks::default()), Found::default());
+        for host in 1..=20 {
+            let shape = if host % 2 == 0 { Shape::Unanswered } else { Shape::Conversation };
+            let mut ping = flow("10.0.0.1:8", &format!("10.0.1.{host}:0"), 1, shape);
+            ping.last = ping.start;
+            end(&mut scan, &ping, &mut found);
+        }
+        assert!(last_count(&found, "tried_targets") >= Some(18));
+        assert_eq!(found.measurements.last().unwrap().get("style"), Some(&Value::Text("ICMP".into())));
+    }
+
+    #[test]
+    fn a_busy_server_that_answers_strangers_is_not_measured() {
+        let (mut scan, mut found) = (HorizontalScan::new(LocalNetworks::default()), Found::default());
+        for client in 1..=250 {
+            let reply = flow(&format!("198.51.100.{client}:50000"), "10.0.0.2:443", 6, Shape::Backscatter);
+            end(&mut scan, &reply, &mut found);
+        }
+        assert!(found.measurements.is_empty());
+    }
+}

@@ -1,0 +1,19 @@
+//! Quantities per host, host pair, device and network, measured for the signatures to judge.
+
+mod horizontal_scan;
+mod outcomes;
+mod probe;
+mod vertical_scan;
+
+pub use horizontal_scan::HorizontalScan;
+pub use vertical_scan::VerticalScan;
+
+pub(crate) use horizontal_scan::INFO as HORIZONTAL_SCAN;
+pub(crate) use vertical_scan::INFO as VERTICAL_SCAN;
+
+use lapwing_capture::Timestamp;
+
+/// Capture time in whole seconds, as the windows count it; a time before 1970 counts as 0.
+fn second(time: Timestamp) -> u32 {
+    u32::try_from(time.seconds().max(0)).unwrap_or(u32::MAX)
+}

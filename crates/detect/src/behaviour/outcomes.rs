@@ -1,0 +1,56 @@
+//! How a host's attempts went, in a window.
+
+use lapwing_capture::Timestamp;
+use lapwing_flow::Flow;
+
+use super::probe::{Outcome, Probe, Style};
+
+/// Counts of attempts by outcome and style since the window began.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Outcomes {
+    pub(crate) refused: u32,
+    pub(crate) unanswered: u32,
+    pub(crate) half_open: u32,
+    pub(crate) empty: u32,
+    styles: [u16; Style::ALL.len()],
+    pub(crate) first: Timestamp,
+    pub(crate) last: Timestamp,
+}
+
+impl Outcomes {
+    /// Takes a failed attempt in.
+    pub(crate) fn add(&mut self, probe: &Probe, flow: &Flow) {
+        if self.failed() == 0 {
+            (self.first, self.last) = (flow.start, flow.last);
+        }
+        let count = match probe.outcome {
+            Outcome::Refused => &mut self.refused,
+            Outcome::Unanswered => &mut self.unanswered,
+            Outcome::HalfOpen => &mut self.half_open,
+            Outcome::Empty => &mut self.empty,
+            Outcome::Conversation => return,
+        };
+        *count = count.saturating_add(1);
+        let style = &mut self.styles[probe.style as usize];
+        *style = style.saturating_add(1);
+        self.first = self.first.min(flow.start);
+        self.last = self.last.max(flow.last);
+    }
+
+    /// Attempts that came to nothing.
+    pub(crate) fn failed(&self) -> u32 {
+        self.refused.saturating_add(self.unanswered).saturating_add(self.half_open).saturating_add(self.empty)
+    }
+
+    /// The style of most attempts.
+    pub(crate) fn style(&self) -> &'static str {
+        let most =
+            (0..Style::ALL.len()).max_by_key(|&style| (self.styles[style], Style::ALL.len() - style)).unwrap_or(0);
+        // A connect scan completes the handshake where it can; a SYN scan never does.
+        if Style::ALL[most] == Style::Syn && self.empty > self.half_open {
+            "connect"
+        } else {
+            Style::ALL[most].as_str()
+        }
+    }
+}

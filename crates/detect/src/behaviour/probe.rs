@@ -1,0 +1,217 @@
+//! What a finished flow says about the one who started it: a conversation, or a knock on a door.
+
+use lapwing_decode::Address;
+use lapwing_flow::Flow;
+use lapwing_protocol::{LocalNetworks, Scope};
+
+use crate::detector::first_packet_from_responder;
+
+/// Positions in [`Half::flags`](lapwing_flow::Half).
+const FIN: usize = 0;
+const SYN: usize = 1;
+const RST: usize = 2;
+const PSH: usize = 3;
+const ACK: usize = 4;
+const URG: usize = 5;
+
+/// How one knocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Style {
+    /// TCP with SYN.
+    Syn,
+    /// TCP with FIN alone.
+    Fin,
+    /// TCP without any flag.
+    Null,
+    /// TCP with FIN, PSH and URG.
+    Xmas,
+    /// TCP with ACK alone, answered by a reset.
+    Ack,
+    /// A UDP datagram.
+    Udp,
+    /// An ICMP request that expects an answer.
+    Icmp,
+}
+
+impl Style {
+    pub(crate) const ALL: [Self; 7] = [Self::Syn, Self::Fin, Self::Null, Self::Xmas, Self::Ack, Self::Udp, Self::Icmp];
+
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Syn => "SYN",
+            Self::Fin => "FIN",
+            Self::Null => "NULL",
+            Self::Xmas => "Xmas",
+            Self::Ack => "ACK",
+            Self::Udp => "UDP",
+            Self::Icmp => "ICMP",
+        }
+    }
+}
+
+/// What came of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// A reset, or for UDP and ICMP nothing else.
+    Refused,
+    /// Nothing.
+    Unanswered,
+    /// The door opened, and the one who knocked ran away (reset before the handshake was over).
+    HalfOpen,
+    /// The door opened, and nobody said anything.
+    Empty,
+    /// Data went at least one way.
+    Conversation,
+}
+
+/// One host's knock on another's door.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Probe {
+    pub(crate) source: Address,
+    pub(crate) target: Address,
+    pub(crate) port: u16,
+    pub(crate) style: Style,
+    pub(crate) outcome: Outcome,
+}
+
+/// Reads a finished flow; `None` where nobody knocked: groups, replies whose cause was not seen (backscatter, one-sided
+/// captures), resets, traceroutes, and TCP connections that began before the capture.
+pub(crate) fn probe(flow: &Flow, local: &LocalNetworks) -> Option<Probe> {
+    // The victim is never accused: who only answered did not knock.
+    if flow.orig.packets == 0 || first_packet_from_responder(flow) {
+        return None;
+    }
+    let (style, outcome) = match flow.protocol {
+        6 => tcp(flow)?,
+        17 => udp(flow)?,
+        1 | 58 => icmp(flow)?,
+        _ => return None,
+    };
+    let (source, target) = (flow.originator.address, flow.responder.address);
+    if local.scope(target) == Scope::Group {
+        return None;
+    }
+    let port = if style == Style::Icmp { flow.originator.port } else { flow.responder.port };
+    Some(Probe { source, target, port, style, outcome })
+}
+
+fn tcp(flow: &Flow) -> Option<(Style, Outcome)> {
+    let (orig, resp) = (&flow.orig, &flow.resp);
+    if orig.flags[SYN] > 0 {
+        // `H`: the originator's own first packet was a SYN-ACK, a reply.
+        if flow.history.as_str().starts_with('H') {
+            return None;
+        }
+        return Some((Style::Syn, syn_outcome(flow)));
+    }
+    if orig.packets > 3 || orig.payload_packets > 0 {
+        return None;
+    }
+    let has = |flag: usize| orig.flags[flag] > 0;
+    let style = match (has(FIN), has(RST), has(ACK)) {
+        (_, true, _) | (true, _, true) => return None,
+        (true, false, false) if has(PSH) && has(URG) => Style::Xmas,
+        (true, false, false) => Style::Fin,
+        (false, false, false) => Style::Null,
+        // A lone ACK is also a keep-alive of an old connection; only the reset it drew makes it a probe.
+        (false, false, true) if resp.flags[RST] > 0 && resp.payload_packets == 0 && !has(PSH) => Style::Ack,
+        (false, false, true) => return None,
+    };
+    let outcome = match (resp.packets, resp.flags[RST]) {
+        (0, _) => Outcome::Unanswered,
+        (_, 0) => Outcome::Conversation,
+        _ => Outcome::Refused,
+    };
+    Some((style, outcome))
+}
+
+fn syn_outcome(flow: &Flow) -> Outcome {
+    let (orig, resp) = (&flow.orig, &flow.resp);
+    if resp.flags[SYN] == 0 {
+        return match (resp.packets, resp.flags[RST]) {
+            (0, _) => Outcome::Unanswered,
+            (_, 0) => Outcome::Conversation,
+            _ => Outcome::Refused,
+        };
+    }
+    if orig.payload_packets > 0 || resp.payload_packets > 0 {
+        return Outcome::Conversation;
+    }
+    // nmap -sS: SYN, SYN-ACK, RST without ever an ACK.
+    if orig.flags[RST] > 0 && orig.flags[ACK] == 0 { Outcome::HalfOpen } else { Outcome::Empty }
+}
+
+/// Ports that traceroute counts up from, by default (Van Jacobson's program and its descendants).
+const TRACEROUTE_PORTS: std::ops::RangeInclusive<u16> = 33434..=33689;
+
+fn udp(flow: &Flow) -> Option<(Style, Outcome)> {
+    if flow.resp.packets > 0 {
+        return Some((Style::Udp, Outcome::Conversation));
+    }
+    if TRACEROUTE_PORTS.contains(&flow.responder.port) && flow.orig.ttl.0 <= 32 {
+        return None;
+    }
+    Some((Style::Udp, Outcome::Unanswered))
+}
+
+/// Echo, timestamp, information and address mask requests (RFC 792, 950); ICMPv6 echo (RFC 4443) and node information
+/// (RFC 4620).
+fn icmp(flow: &Flow) -> Option<(Style, Outcome)> {
+    let asks = match flow.protocol {
+        1 => matches!(flow.originator.port, 8 | 13 | 15 | 17),
+        _ => matches!(flow.originator.port, 128 | 139),
+    };
+    let outcome = if flow.resp.packets > 0 { Outcome::Conversation } else { Outcome::Unanswered };
+    asks.then_some((Style::Icmp, outcome))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Shape, flow};
+
+    fn read(flow: &Flow) -> Option<(Style, Outcome)> {
+        probe(flow, &LocalNetworks::default()).map(|probe| (probe.style, probe.outcome))
+    }
+
+    #[test]
+    fn outcomes_follow_from_flags() {
+        let tcp = |shape| read(&flow("10.0.0.1:40000", "10.0.0.2:80", 6, shape));
+        assert_eq!(tcp(Shape::Unanswered), Some((Style::Syn, Outcome::Unanswered)));
+        assert_eq!(tcp(Shape::Refused), Some((Style::Syn, Outcome::Refused)));
+        assert_eq!(tcp(Shape::HalfOpen), Some((Style::Syn, Outcome::HalfOpen)));
+        assert_eq!(tcp(Shape::Conversation), Some((Style::Syn, Outcome::Conversation)));
+        let udp = read(&flow("10.0.0.1:40000", "10.0.0.2:161", 17, Shape::Unanswered));
+        assert_eq!(udp, Some((Style::Udp, Outcome::Unanswered)));
+    }
+
+    #[test]
+    fn who_only_answers_does_not_knock() {
+        assert_eq!(read(&flow("10.0.0.1:40000", "10.0.0.2:80", 6, Shape::Backscatter)), None);
+        assert_eq!(read(&flow("10.0.0.1:40000", "224.0.0.251:5353", 17, Shape::Unanswered)), None);
+        assert_eq!(read(&flow("10.0.0.1:40000", "10.0.0.255:137", 17, Shape::Unanswered)), None);
+    }
+
+    #[test]
+    fn a_traceroute_is_no_scan() {
+        let mut traceroute = flow("10.0.0.1:40000", "198.51.100.1:33440", 17, Shape::Unanswered);
+        traceroute.orig.ttl = (3, 3);
+        assert_eq!(read(&traceroute), None);
+        traceroute.orig.ttl = (64, 64);
+        assert!(read(&traceroute).is_some());
+    }
+
+    #[test]
+    fn stealth_styles_are_told_apart() {
+        let style = |flags: [u32; 8]| {
+            let mut flow = flow("10.0.0.1:40000", "10.0.0.2:80", 6, Shape::Unanswered);
+            flow.orig.flags = flags;
+            read(&flow).map(|(style, _)| style)
+        };
+        assert_eq!(style([1, 0, 0, 0, 0, 0, 0, 0]), Some(Style::Fin));
+        assert_eq!(style([0; 8]), Some(Style::Null));
+        assert_eq!(style([1, 0, 0, 1, 0, 1, 0, 0]), Some(Style::Xmas));
+        assert_eq!(style([1, 0, 0, 0, 1, 0, 0, 0]), None, "FIN with ACK closes an old connection");
+        assert_eq!(style([0, 0, 0, 0, 1, 0, 0, 0]), None, "an unanswered ACK keeps an old connection alive");
+    }
+}

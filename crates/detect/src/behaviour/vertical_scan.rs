@@ -1,0 +1,273 @@
+//! One host that knocks on many ports of another.
+//!
+//! # What it sees
+//! Per source, target and transport: how many different ports got attempts that came to nothing (refused, unanswered,
+//! half open, or opened without a word), in a minute, in five minutes and in six hours; how many different ports did
+//! talk; by which style of packet. Emits service `pair_window`.
+//!
+//! # Why it matters
+//! Whoever attacks a device first asks which services it runs (ATT&CK T1046, T1595.001).
+//!
+//! # False positives
+//! Inventory and monitoring tools do the same with permission: suppress them by address. Not counted: replies whose
+//! cause was not seen, traceroutes, groups, one port tried again and again (a peer that is down).
+//!
+//! # References
+//! Zeek `policy/misc/scan.zeek` (15 ports of failed attempts in 5 minutes); Lyon, *Nmap Network Scanning*, chapter 5.
+
+use lapwing_capture::Timestamp;
+use lapwing_decode::Address;
+use lapwing_flow::Flow;
+use lapwing_protocol::{LocalNetworks, Observation, Observed, transport};
+
+use super::outcomes::Outcomes;
+use super::probe::{Outcome, Probe, probe};
+use super::second;
+use crate::distinct::Distinct;
+use crate::evidence::{Evidence, Steps};
+use crate::table::Table;
+use crate::{Detector, DetectorInfo, Found, Measurement, Partition, SHARDS, Subject, Value};
+
+pub(crate) const INFO: DetectorInfo = DetectorInfo {
+    name: "vertical-scan",
+    summary: "many ports of one host tried in vain by another",
+    services: &["pair_window"],
+};
+
+/// Host pairs watched at a time, over all shards: 8,192 × at most 1.6 kB.
+const PAIRS: usize = 8_192;
+
+/// The windows in seconds: a burst, Zeek's scan interval, and a working half-day for slow scans.
+const MINUTE: u32 = 60;
+const SHORT: u32 = 300;
+const LONG: u32 = 6 * 3600;
+
+/// Different ports from which on a measurement is worth a rule's look.
+const FLOOR: u32 = 5;
+
+/// See the module.
+#[derive(Debug)]
+pub struct VerticalScan {
+    pairs: Table<(Address, Address, u8), Pair>,
+    local: LocalNetworks,
+    next_sweep: i64,
+}
+
+#[derive(Debug, Default)]
+struct Pair {
+    failed: Distinct,
+    answered: Distinct,
+    short: Outcomes,
+    long: Outcomes,
+    steps: Steps,
+    slow_steps: Steps,
+    evidence: Evidence,
+}
+
+impl VerticalScan {
+    /// With its share of the cap for one of [`SHARDS`] shards.
+    #[must_use]
+    pub fn new(local: LocalNetworks) -> Self {
+        Self { pairs: Table::new(PAIRS / SHARDS), local, next_sweep: i64::MIN }
+    }
+
+    fn ended(&mut self, flow: &Flow, time: Timestamp, found: &mut Found) {
+        let Some(probe) = probe(flow, &self.local) else { return };
+        let key = (probe.source, probe.target, flow.protocol);
+        let now = second(flow.start);
+        if probe.outcome == Outcome::Conversation {
+            // Who never failed is not watched.
+            if let Some(pair) = self.pairs.get_mut(&key) {
+                pair.answered.insert(u32::from(probe.port), now, SHORT);
+                if pair.answered.count(now, SHORT) >= FLOOR {
+                    pair.evidence.note(flow);
+                }
+            }
+            return;
+        }
+        if probe.style == super::probe::Style::Icmp {
+            return;
+        }
+        let pair = self.pairs.entry(key);
+        pair.add(&probe, flow, now);
+        if let Some(measurement) = pair.due(key, now, time) {
+            found.measurements.push(measurement);
+        }
+    }
+}
+
+impl Pair {
+    fn add(&mut self, probe: &Probe, flow: &Flow, now: u32) {
+        let idle = now.saturating_sub(second(self.long.last));
+        if idle > LONG {
+            *self = Self::default();
+        } else if idle > SHORT {
+            self.short = Outcomes::default();
+        }
+        self.short.add(probe, flow);
+        self.long.add(probe, flow);
+        // One port tried again and again leaves no evidence.
+        if self.failed.insert(u32::from(probe.port), now, SHORT) && self.long.failed() > 2 {
+            self.evidence.note(flow);
+        }
+    }
+
+    fn due(&mut self, key: (Address, Address, u8), now: u32, time: Timestamp) -> Option<Measurement> {
+        let short = self.failed.count(now, SHORT);
+        let long = self.failed.count(now, LONG);
+        let due = self.steps.reached(short, FLOOR);
+        let slow_due = self.slow_steps.reached(long, 2 * FLOOR) && long > short;
+        (due || slow_due).then(|| self.measurement(key, now, time))
+    }
+
+    fn measurement(
+        &self,
+        (source, target, protocol): (Address, Address, u8),
+        now: u32,
+        time: Timestamp,
+    ) -> Measurement {
+        let failed = self.failed.count(now, SHORT);
+        let failed_long = self.failed.count(now, LONG).max(failed);
+        let answered = self.answered.count(now, SHORT);
+        // A slow scan's sentence tells the long window's story.
+        let outcomes = if failed_long > failed { &self.long } else { &self.short };
+        let count = |value: u32| Value::Count(u64::from(value));
+        let mut ports: Vec<u32> = self.failed.things().collect();
+        ports.sort_unstable();
+        ports.truncate(10);
+        let ports = ports.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
+        Measurement {
+            time,
+            service: "pair_window",
+            detector: INFO.name,
+            subject: Subject::Host(source),
+            peers: vec![target],
+            first: outcomes.first,
+            last: outcomes.last,
+            evidence: self.evidence.flows(),
+            fields: vec![
+                ("source", Value::Address(source)),
+                ("target", Value::Address(target)),
+                ("protocol", Value::Text(transport(protocol).into())),
+                ("style", Value::Text(outcomes.style().into())),
+                ("failed_ports_minute", count(self.failed.count(now, MINUTE))),
+                ("failed_ports", count(failed)),
+                ("failed_ports_long", count(failed_long)),
+                ("answered_ports", count(answered)),
+                ("failed_share", Value::Number(f64::from(failed_long) / f64::from((failed_long + answered).max(1)))),
+                ("refused", count(outcomes.refused)),
+                ("unanswered", count(outcomes.unanswered)),
+                ("half_open", count(outcomes.half_open)),
+                ("empty", count(outcomes.empty)),
+                ("ports", Value::Text(ports.into())),
+            ],
+        }
+    }
+}
+
+impl Detector for VerticalScan {
+    fn info(&self) -> &'static DetectorInfo {
+        &INFO
+    }
+
+    fn partition(&self) -> Partition {
+        Partition::Actor
+    }
+
+    fn observe(&mut self, batch: &[Observed<'_>], found: &mut Found) {
+        for observed in batch {
+            if let Observation::FlowEnded(flow) = observed.fact {
+                self.ended(flow, observed.time, found);
+            }
+        }
+    }
+
+    fn advance(&mut self, now: Timestamp, found: &mut Found) {
+        if now.seconds() < self.next_sweep {
+            return;
+        }
+        self.next_sweep = now.seconds().saturating_add(i64::from(MINUTE));
+        for (key, pair) in self.pairs.iter_mut() {
+            let last = second(pair.long.last);
+            let failed = pair.failed.count(last, SHORT);
+            if second(now).saturating_sub(last) <= SHORT + MINUTE && pair.steps.unreported(failed, FLOOR) {
+                found.measurements.push(pair.measurement(*key, last, now));
+            }
+        }
+    }
+
+    fn evicted(&self) -> u64 {
+        self.pairs.evicted()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Shape, at, end, flow};
+
+    fn ports_seen(found: &Found) -> Vec<u64> {
+        let count = |measurement: &Measurement| match measurement.get("failed_ports") {
+            Some(Value::Count(count)) => *count,
+            _ => 0,
+        };
+        found.measurements.iter().map(count).collect()
+    }
+
+    #[test]
+    fn different_ports_are_counted_in_steps() {
+        let (mut scan, mut found) = (VerticalScan::new(LocalNetworks::default()), Found::default());
+        for port in 1..=40 {
+            let knock = flow("10.0.0.1:40000", &format!("10.0.0.2:{port}"), 6, Shape::Refused);
+            end(&mut scan, &at(knock, 1000.0 + f64::from(port)), &mut found);
+        }
+        assert_eq!(ports_seen(&found)[..5], [5, 7, 9, 12, 15]);
+        let last = found.measurements.last().unwrap();
+        assert_eq!(last.get("style"), Some(&Value::Text("SYN".into())));
+        assert_eq!(last.subject, Subject::Host(crate::testing::endpoint("10.0.0.1:1").address));
+        assert!(!last.evidence.is_empty());
+    }
+
+    #[test]
+    fn one_port_tried_again_and_again_is_no_scan() {
+        let (mut scan, mut found) = (VerticalScan::new(LocalNetworks::default()), Found::default());
+        for try_number in 0..500 {
+            let retry = flow(&format!("10.0.0.1:{}", 40_000 + try_number), "10.0.0.2:1883", 6, Shape::Refused);
+            end(&mut scan, &at(retry, 1000.0 + f64::from(try_number)), &mut found);
+        }
+        assert!(found.measurements.is_empty());
+    }
+
+    #[test]
+    fn a_slow_scan_shows_in_the_long_window() {
+        let (mut scan, mut found) = (VerticalScan::new(LocalNetworks::default()), Found::default());
+        for port in 1..=25 {
+            let knock = flow("10.0.0.1:40000", &format!("10.0.0.2:{port}"), 6, Shape::Unanswered);
+            end(&mut scan, &at(knock, 1000.0 + 600.0 * f64::from(port)), &mut found);
+        }
+        let long: Vec<_> = found.measurements.iter().map(|m| m.get("failed_ports_long").cloned()).collect();
+        assert!(long.contains(&Some(Value::Count(22))) || long.contains(&Some(Value::Count(25))), "{long:?}");
+        assert!(ports_seen(&found).iter().all(|&ports| ports < 5));
+    }
+
+    #[test]
+    fn the_victim_of_a_spoofed_flood_is_not_accused() {
+        let (mut scan, mut found) = (VerticalScan::new(LocalNetworks::default()), Found::default());
+        for port in 1..=2_000 {
+            let reply = flow(&format!("198.51.100.7:{port}"), "10.0.0.2:80", 6, Shape::Backscatter);
+            end(&mut scan, &reply, &mut found);
+        }
+        assert!(found.measurements.is_empty());
+    }
+
+    #[test]
+    fn the_table_stays_within_its_cap() {
+        let (mut scan, mut found) = (VerticalScan::new(LocalNetworks::default()), Found::default());
+        for source in 0..50_000_u32 {
+            let [_, b, c, d] = source.to_be_bytes();
+            end(&mut scan, &flow(&format!("11.{b}.{c}.{d}:1000"), "10.0.0.2:80", 6, Shape::Unanswered), &mut found);
+        }
+        assert_eq!(scan.evicted(), 50_000 - (PAIRS / SHARDS) as u64);
+        assert!(found.measurements.is_empty());
+    }
+}

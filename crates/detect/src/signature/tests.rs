@@ -1,0 +1,200 @@
+use super::*;
+use crate::testing::{Shape, flow};
+use crate::{Severity, Subject, Value};
+
+fn source(text: &'static str) -> SignatureSource {
+    SignatureSource { file: "rules/test.yml".into(), text: text.into(), cases: None }
+}
+
+fn measurement(failed_ports: u64) -> Measurement {
+    let address = crate::testing::endpoint("10.0.0.1:1").address;
+    Measurement {
+        time: Timestamp::from_seconds(1000),
+        service: "pair_window",
+        detector: "vertical-scan",
+        subject: Subject::Host(address),
+        peers: vec![],
+        first: Timestamp::from_seconds(990),
+        last: Timestamp::from_seconds(1000),
+        evidence: vec![],
+        fields: vec![("source", Value::Address(address)), ("failed_ports", Value::Count(failed_ports))],
+    }
+}
+
+const RULE: &str = "title: Many ports
+id: 00000000-0000-0000-0000-000000000001
+logsource: {product: lapwing, service: pair_window}
+detection:
+  selection:
+    failed_ports|gte: 15
+  condition: selection
+level: high
+tags: [attack.discovery, attack.t1046]
+lapwing:
+  kind: my-scan
+  explanation: '{source} tried {failed_ports} ports (threshold {failed_ports.threshold}), {absent}.'
+";
+
+#[test]
+fn a_measurement_over_the_threshold_becomes_a_detection_with_its_numbers() {
+    let (mut signatures, report) = Signatures::load(&[source(RULE)], LocalNetworks::default());
+    assert_eq!(report.problems, []);
+    let mut found = Vec::new();
+    signatures.judge(&[measurement(14)], &mut found);
+    assert!(found.is_empty());
+    signatures.judge(&[measurement(20)], &mut found);
+    let detection = &found[0];
+    assert_eq!(detection.explanation, "10.0.0.1 tried 20 ports (threshold 15), ?.");
+    assert_eq!((detection.severity, detection.kind.as_ref()), (Severity::High, "my-scan"));
+    assert_eq!(detection.techniques, ["T1046"]);
+    assert_eq!((detection.measured[0].value, detection.measured[0].threshold), (20.0, 15.0));
+}
+
+#[test]
+fn a_rule_for_zeek_connections_reads_flows_by_zeeks_names() {
+    let rule = source(
+        "title: Telnet
+logsource: {product: zeek, service: conn}
+detection:
+  selection: {id.resp_p: 23, conn_state: SF, id.resp_h|cidr: 10.0.0.0/8}
+  condition: selection
+",
+    );
+    let (mut signatures, report) = Signatures::load(&[rule], LocalNetworks::default());
+    assert_eq!(report.problems, []);
+    assert!(signatures.judges_flows());
+    let (telnet, web) = (
+        flow("10.0.0.1:4000", "10.0.0.2:23", 6, Shape::Conversation),
+        flow("10.0.0.1:4000", "10.0.0.2:80", 6, Shape::Conversation),
+    );
+    let mut found = Vec::new();
+    for flow in [&telnet, &web] {
+        let fact = Observation::FlowEnded(flow);
+        signatures.observe(&[Observed { time: flow.last, frame: 1, fact }], &mut found);
+    }
+    assert_eq!(found.len(), 1);
+    assert_eq!((found[0].kind.as_ref(), found[0].title.as_ref()), ("signature", "Telnet"));
+    assert_eq!(found[0].rule.as_deref(), Some("telnet"));
+}
+
+#[test]
+fn correlations_count_over_capture_time() {
+    let rules = source(
+        "title: base
+name: base
+logsource: {product: lapwing, service: pair_window}
+detection: {selection: {failed_ports|gte: 5}, condition: selection}
+---
+title: thrice
+id: thrice
+correlation:
+  type: event_count
+  rules: [base]
+  group-by: [source]
+  timespan: 10m
+  condition: {gte: 3}
+level: critical
+",
+    );
+    let (mut signatures, report) = Signatures::load(&[rules], LocalNetworks::default());
+    assert_eq!(report.problems, []);
+    let fire = |signatures: &mut Signatures, seconds: [i64; 3]| {
+        let mut found = Vec::new();
+        for second in seconds {
+            let event = Measurement { time: Timestamp::from_seconds(second), ..measurement(7) };
+            signatures.judge(&[event], &mut found);
+        }
+        found.iter().filter(|detection| detection.severity == Severity::Critical).count()
+    };
+    assert_eq!(fire(&mut signatures, [1_000, 2_000, 3_000]), 0);
+    assert_eq!(fire(&mut signatures, [10_000, 10_100, 10_200]), 1);
+}
+
+#[test]
+fn broken_rules_are_reported_by_line_and_the_rest_loads() {
+    let rules = SignatureSource {
+        file: "rules/mixed.yml".into(),
+        text: format!(
+            "{RULE}---
+title: Broken
+logsource: {{product: lapwing, service: pair_window}}
+detection:
+  selection: {{failed_ports|nonsense: 1}}
+  condition: selection
+---
+title: Wrong block
+logsource: {{product: lapwing, service: pair_window}}
+detection: {{selection: {{failed_ports: 1}}, condition: selection}}
+lapwing: {{knd: typo}}
+---
+title: [unclosed
+"
+        )
+        .into(),
+        cases: None,
+    };
+    let (_, report) = Signatures::load(&[rules], LocalNetworks::default());
+    assert_eq!(report.rules.len(), 1);
+    let lines: Vec<_> = report.problems.iter().map(|problem| problem.line).collect();
+    assert_eq!(report.problems.len(), 3, "{:#?}", report.problems);
+    assert_eq!(lines[0], 17, "{:#?}", report.problems);
+    assert!((18..=23).contains(&lines[1]), "{:#?}", report.problems);
+    assert!(lines[2] >= 23, "{:#?}", report.problems);
+    assert!(report.problems[0].to_string().starts_with("rules/mixed.yml:17: "));
+}
+
+#[test]
+fn what_nothing_here_produces_is_listed_as_not_evaluated() {
+    let rules = source(
+        "title: Files
+logsource: {product: zeek, service: smb_files}
+detection: {selection: {path: x}, condition: selection}
+---
+title: Windows
+logsource: {product: windows, category: process_creation}
+detection: {selection: {Image: x}, condition: selection}
+",
+    );
+    let (signatures, report) = Signatures::load(&[rules], LocalNetworks::default());
+    let needs: Vec<_> = report.rules.iter().map(|rule| rule.standing.clone()).collect();
+    let not = |needs: &str| Standing::NotEvaluated { needs: needs.to_owned() };
+    assert_eq!(needs, [not("smb_files"), not("product windows")]);
+    assert!(!signatures.judges_flows());
+}
+
+#[test]
+fn a_kind_has_one_owner() {
+    let other = SignatureSource {
+        file: "rules/other.yml".into(),
+        text: RULE.replace("000000000001", "000000000002").into(),
+        cases: None,
+    };
+    let (_, report) = Signatures::load(&[source(RULE), other], LocalNetworks::default());
+    assert_eq!(report.rules.len(), 1);
+    assert!(report.problems[0].reason.contains("belongs to rules/test.yml"), "{:?}", report.problems);
+}
+
+#[test]
+fn the_shipped_rules_load_and_do_what_their_cases_say() {
+    let (results, problems) = test(&shipped());
+    assert_eq!(problems, []);
+    let failed: Vec<_> = results.iter().filter(|result| !result.passed()).collect();
+    assert!(failed.is_empty(), "{failed:#?}");
+}
+
+#[test]
+fn the_shipped_rules_are_complete() {
+    let (signatures, report) = Signatures::load(&shipped(), LocalNetworks::default());
+    for rule in &report.rules {
+        assert_eq!(rule.standing, Standing::Evaluated, "{}", rule.title);
+        let own = &signatures.rules[&rule.id];
+        let feeds = report.rules.iter().any(|other| other.reads.split(", ").any(|read| read == rule.id));
+        assert!(
+            feeds || crate::kind_info(&rule.kind).is_some_and(|kind| kind.name != crate::SIGNATURE),
+            "{}",
+            rule.title
+        );
+        assert!(feeds || own.extra.explanation.is_some(), "{} explains nothing", rule.title);
+        assert!(rule.id.len() == 36, "{} has no UUID", rule.title);
+    }
+}
