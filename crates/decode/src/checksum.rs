@@ -1,7 +1,7 @@
 //! The Internet checksum (RFC 1071).
 //!
-//! Ones' complement sums do not depend on byte order, so everything is summed as the machine reads it, 32 bits at a time
-//! into 64-bit lanes that cannot overflow; the compiler makes vector code of it.
+//! Ones' complement sums do not depend on byte order, so everything is summed in little-endian words, 32 bits at a time into
+//! 64-bit lanes that cannot overflow; the compiler makes vector code of it.
 
 use crate::Address;
 
@@ -15,19 +15,28 @@ pub(crate) fn sum(bytes: &[u8]) -> u64 {
     for round in rounds {
         let (words, _) = round.as_chunks::<4>();
         for (lane, word) in lanes.iter_mut().zip(words) {
-            *lane += u64::from(u32::from_ne_bytes(*word));
+            *lane += u64::from(u32::from_le_bytes(*word));
         }
     }
-    let (words, rest) = rest.as_chunks::<4>();
+    let (words, rest) = rest.as_chunks::<8>();
     let mut total: u64 = lanes.iter().sum();
     for word in words {
-        total += u64::from(u32::from_ne_bytes(*word));
+        total += halves(u64::from_le_bytes(*word));
     }
-    let mut last = [0; 4];
-    for (slot, byte) in last.iter_mut().zip(rest) {
-        *slot = *byte;
+    total + halves(last_word(bytes, rest.len()))
+}
+
+fn halves(word: u64) -> u64 {
+    (word & 0xffff_ffff) + (word >> 32)
+}
+
+/// The last `count` bytes, fewer than eight, as a word with zeros behind them.
+fn last_word(bytes: &[u8], count: usize) -> u64 {
+    match bytes.last_chunk::<8>() {
+        _ if count == 0 => 0,
+        Some(last) => u64::from_le_bytes(*last) >> (64 - 8 * count),
+        None => bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
     }
-    total + u64::from(u32::from_ne_bytes(last))
 }
 
 /// Sum of the pseudo-header (RFC 793, RFC 8200 section 8.1). An IPv4-mapped address sums like the IPv4 address: its `ffff`
@@ -35,12 +44,12 @@ pub(crate) fn sum(bytes: &[u8]) -> u64 {
 pub(crate) fn pseudo_header(source: Address, destination: Address, protocol: u8, length: u32) -> u64 {
     let words = |address: Address| {
         let (words, _) = address.0.as_chunks::<4>();
-        words.iter().map(|word| u64::from(u32::from_ne_bytes(*word))).sum::<u64>()
+        words.iter().map(|word| u64::from(u32::from_le_bytes(*word))).sum::<u64>()
     };
     words(source)
         + words(destination)
-        + u64::from(u32::from_ne_bytes([0, 0, 0, protocol]))
-        + u64::from(u32::from_ne_bytes(length.to_be_bytes()))
+        + u64::from(u32::from_le_bytes([0, 0, 0, protocol]))
+        + u64::from(u32::from_le_bytes(length.to_be_bytes()))
 }
 
 /// Whether a sum over data that includes its checksum field is right.

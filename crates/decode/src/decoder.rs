@@ -163,28 +163,33 @@ impl Walk<'_> {
         };
     }
 
-    /// A packet with what is known so far; the transport fills in the rest.
-    pub(crate) fn packet(&self, ip: &IpHeader, payload: Span<'_>) -> Packet {
+    /// What the headers said, in one record.
+    pub(crate) fn packet(&self, ip: &IpHeader, transport: &Transport<'_>) -> Packet {
+        let Transport { source_port, destination_port, payload, .. } = *transport;
+        let one_way = transport.flags & flag::ONE_WAY != 0;
+        let key = FlowKey::new((ip.source, source_port), (ip.destination, destination_port), ip.protocol, one_way);
+        let truncated = if payload.is_cut() { flag::TRUNCATED } else { 0 };
+        let from_higher = if key.from_higher { flag::FROM_HIGHER } else { 0 };
         Packet {
             time: self.time,
             frame: self.frame,
-            hash: 0,
+            hash: key.hash(&self.hash_key),
             source: ip.source,
             destination: ip.destination,
-            source_port: 0,
-            destination_port: 0,
-            flags: self.around.flags | ip.flags | if payload.is_cut() { flag::TRUNCATED } else { 0 },
-            shard: 0,
+            source_port,
+            destination_port,
+            flags: self.around.flags | ip.flags | transport.flags | truncated | from_higher,
+            shard: key.shard(),
             protocol: ip.protocol,
-            tcp_flags: 0,
-            icmp_code: 0,
+            tcp_flags: transport.tcp_flags,
+            icmp_code: transport.icmp_code,
             ttl: ip.ttl,
             tunnel: self.around.tunnel,
             vlan: self.around.vlan,
             inner_vlan: self.around.inner_vlan,
-            window: 0,
-            sequence: 0,
-            acknowledgment: 0,
+            window: transport.window,
+            sequence: transport.sequence,
+            acknowledgment: transport.acknowledgment,
             ip_length: ip.length,
             payload_length: payload.length,
             payload_offset: payload.offset,
@@ -194,22 +199,9 @@ impl Walk<'_> {
         }
     }
 
-    /// Completes `packet` with the hash, shard and direction of its five-tuple.
-    pub(crate) fn identify(&self, packet: &mut Packet) {
-        let key = FlowKey::new(
-            (packet.source, packet.source_port),
-            (packet.destination, packet.destination_port),
-            packet.protocol,
-            packet.has(flag::ONE_WAY),
-        );
-        packet.hash = key.hash(&self.hash_key);
-        packet.shard = key.shard();
-        packet.flags |= if key.from_higher { flag::FROM_HIGHER } else { 0 };
-    }
-
-    /// Appends a finished packet.
-    pub(crate) fn push(&mut self, mut packet: Packet) {
-        self.identify(&mut packet);
+    /// Appends a packet.
+    pub(crate) fn push(&mut self, ip: &IpHeader, transport: &Transport<'_>) {
+        let packet = self.packet(ip, transport);
         self.out.counts.bad_checksums += u64::from(packet.flags & (flag::BAD_CHECKSUM | flag::BAD_IP_CHECKSUM) != 0);
         self.out.packets.push(packet);
     }
@@ -226,4 +218,37 @@ pub(crate) struct IpHeader {
     pub(crate) flags: u16,
     pub(crate) ttl: u8,
     pub(crate) protocol: u8,
+}
+
+/// What a transport header said.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Transport<'a> {
+    pub(crate) payload: Span<'a>,
+    pub(crate) source_port: u16,
+    pub(crate) destination_port: u16,
+    /// [`flag`] bits that the transport sets.
+    pub(crate) flags: u16,
+    /// TCP flags or ICMP type.
+    pub(crate) tcp_flags: u8,
+    pub(crate) icmp_code: u8,
+    pub(crate) window: u16,
+    pub(crate) sequence: u32,
+    pub(crate) acknowledgment: u32,
+}
+
+impl<'a> Transport<'a> {
+    /// Two ports and what lies behind the header.
+    pub(crate) fn new(source_port: u16, destination_port: u16, payload: Span<'a>) -> Self {
+        Self {
+            payload,
+            source_port,
+            destination_port,
+            flags: 0,
+            tcp_flags: 0,
+            icmp_code: 0,
+            window: 0,
+            sequence: 0,
+            acknowledgment: 0,
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! IPv4 and IPv6.
 
 use crate::checksum;
-use crate::decoder::{IpHeader, Walk};
+use crate::decoder::{IpHeader, Transport, Walk};
 use crate::span::Span;
 use crate::{Address, Fragment, Packet, Undecoded, flag};
 
@@ -147,8 +147,7 @@ impl Walk<'_> {
             }
             return;
         }
-        let mut packet = self.packet(ip, payload);
-        self.identify(&mut packet);
+        let packet = self.packet(ip, &Transport::new(0, 0, payload));
         self.out.counts.fragments += 1;
         self.out.counts.bad_checksums += u64::from(packet.has(flag::BAD_IP_CHECKSUM));
         let fragment_offset = u32::from(offset);

@@ -22,6 +22,11 @@ impl<'a> Span<'a> {
         }
     }
 
+    /// What lies behind a header of `length` bytes on the wire, of which the last may not have been captured.
+    pub(crate) fn behind(self, length: usize) -> Self {
+        Self { length: self.length.saturating_sub(length as u32), ..self.skip(length) }
+    }
+
     /// The first `length` bytes: what a length field says belongs to the layer, without padding and trailers.
     pub(crate) fn limit(self, length: u32) -> Self {
         let captured = self.bytes.get(..length as usize).unwrap_or(self.bytes);

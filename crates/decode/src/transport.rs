@@ -1,12 +1,12 @@
 //! What IP carries: TCP, UDP, SCTP, ICMP, and everything that has no ports.
 
 use crate::checksum;
-use crate::decoder::{IpHeader, Walk};
+use crate::decoder::{IpHeader, Transport, Walk};
 use crate::icmp;
 use crate::ip::protocol;
 use crate::span::Span;
 use crate::udp_tunnel::{GENEVE_PORT, GTP_U_PORT, VXLAN_PORT};
-use crate::{Packet, Undecoded, flag};
+use crate::{Undecoded, flag};
 
 /// Bytes of a TCP header up to its flags: what a packet cut by the snap length must hold to be of use.
 const TCP_UP_TO_FLAGS: usize = 14;
@@ -39,16 +39,16 @@ impl Walk<'_> {
             self.undecoded(Undecoded::Malformed("TCP"));
             return self.without_transport(ip, segment);
         }
-        let mut packet = self.packet(ip, segment);
-        set_payload(&mut packet, segment, header_length);
-        packet.source_port = u16::from_be_bytes([header[0], header[1]]);
-        packet.destination_port = u16::from_be_bytes([header[2], header[3]]);
-        packet.sequence = u32::from_be_bytes([header[4], header[5], header[6], header[7]]);
-        packet.acknowledgment = u32::from_be_bytes([header[8], header[9], header[10], header[11]]);
-        packet.tcp_flags = header[13];
-        packet.window = segment.u16(14).unwrap_or_default();
-        packet.flags |= self.verify(ip, segment, true);
-        self.push(packet);
+        let ports = [header[0], header[1], header[2], header[3]];
+        let transport = Transport {
+            flags: self.verify(ip, segment, true),
+            tcp_flags: header[13],
+            window: segment.u16(14).unwrap_or_default(),
+            sequence: u32::from_be_bytes([header[4], header[5], header[6], header[7]]),
+            acknowledgment: u32::from_be_bytes([header[8], header[9], header[10], header[11]]),
+            ..with_ports(ports, segment.behind(header_length))
+        };
+        self.push(ip, &transport);
     }
 
     /// UDP (RFC 768).
@@ -59,30 +59,22 @@ impl Walk<'_> {
         let stated = u32::from(u16::from_be_bytes([l0, l1]));
         // A length that cannot be is ignored: zero is a jumbogram or segmentation offload.
         let datagram = if (8..=datagram.length).contains(&stated) { datagram.limit(stated) } else { datagram };
-        let mut packet = self.packet(ip, datagram);
-        set_payload(&mut packet, datagram, 8);
-        packet.source_port = u16::from_be_bytes([s0, s1]);
-        packet.destination_port = u16::from_be_bytes([d0, d1]);
+        let mut transport = with_ports([s0, s1, d0, d1], datagram.behind(8));
+        let ports = [transport.destination_port, transport.source_port];
         // Zero says that the sender computed none (RFC 768; over IPv6 only for tunnels, RFC 6935).
-        let is_v6 = ip.flags & flag::IPV6 != 0;
-        if [c0, c1] != [0, 0] || is_v6 && !may_lack_checksum(packet.destination_port) {
-            packet.flags |= self.verify(ip, datagram, true);
+        if [c0, c1] != [0, 0] || ip.flags & flag::IPV6 != 0 && !may_lack_checksum(transport.destination_port) {
+            transport.flags = self.verify(ip, datagram, true);
         }
-        let (ports, flags) = ([packet.destination_port, packet.source_port], packet.flags);
-        self.push(packet);
-        self.udp_tunnel(ports, flags, datagram.skip(8));
+        self.push(ip, &transport);
+        self.udp_tunnel(ports, ip.flags | transport.flags, transport.payload);
     }
 
     /// SCTP (RFC 9260): the common header.
     fn sctp(&mut self, ip: &IpHeader, rest: Span<'_>) {
-        let Some(&[s0, s1, d0, d1]) = rest.array(0).filter(|_| rest.length >= 12) else {
+        let Some(ports) = rest.array(0).filter(|_| rest.length >= 12) else {
             return self.cut_transport("SCTP", ip, rest);
         };
-        let mut packet = self.packet(ip, rest);
-        set_payload(&mut packet, rest, 12);
-        packet.source_port = u16::from_be_bytes([s0, s1]);
-        packet.destination_port = u16::from_be_bytes([d0, d1]);
-        self.push(packet);
+        self.push(ip, &with_ports(*ports, rest.behind(12)));
     }
 
     /// ICMP (RFC 792) and ICMPv6 (RFC 4443).
@@ -91,20 +83,15 @@ impl Walk<'_> {
             return self.cut_transport("ICMP", ip, message);
         };
         let is_v6 = ip.flags & flag::IPV6 != 0;
-        let mut packet = self.packet(ip, message);
-        set_payload(&mut packet, message, 8);
-        packet.source_port = u16::from(kind);
-        packet.tcp_flags = kind;
-        packet.icmp_code = code;
-        match icmp::counterpart(kind, is_v6) {
-            Some(counterpart) => packet.destination_port = u16::from(counterpart),
-            None => {
-                packet.destination_port = u16::from(code);
-                packet.flags |= flag::ONE_WAY;
-            }
-        }
-        packet.flags |= self.verify(ip, message, is_v6);
-        self.push(packet);
+        let counterpart = icmp::counterpart(kind, is_v6);
+        let one_way = if counterpart.is_none() { flag::ONE_WAY } else { 0 };
+        let transport = Transport {
+            flags: one_way | self.verify(ip, message, is_v6),
+            tcp_flags: kind,
+            icmp_code: code,
+            ..Transport::new(u16::from(kind), u16::from(counterpart.unwrap_or(code)), message.behind(8))
+        };
+        self.push(ip, &transport);
     }
 
     /// IP authentication header (RFC 4302): the payload behind it is in the clear.
@@ -121,8 +108,7 @@ impl Walk<'_> {
 
     /// A protocol without ports, as far as is known here.
     pub(crate) fn bare(&mut self, ip: &IpHeader, payload: Span<'_>) {
-        let packet = self.packet(ip, payload);
-        self.push(packet);
+        self.push(ip, &Transport::new(0, 0, payload));
     }
 
     /// A transport header of which too little is there.
@@ -135,9 +121,7 @@ impl Walk<'_> {
     /// A packet whose transport header says nothing.
     #[cold]
     pub(crate) fn without_transport(&mut self, ip: &IpHeader, rest: Span<'_>) {
-        let mut packet = self.packet(ip, rest);
-        packet.flags |= flag::NO_TRANSPORT;
-        self.push(packet);
+        self.push(ip, &Transport { flags: flag::NO_TRANSPORT, ..Transport::new(0, 0, rest) });
     }
 
     /// [`flag::BAD_CHECKSUM`] if `segment` was captured whole and its checksum is wrong.
@@ -158,9 +142,6 @@ fn may_lack_checksum(port: u16) -> bool {
     matches!(port, VXLAN_PORT | GENEVE_PORT | GTP_U_PORT)
 }
 
-fn set_payload(packet: &mut Packet, segment: Span<'_>, header_length: usize) {
-    let payload = segment.skip(header_length);
-    packet.payload_offset = payload.offset;
-    packet.payload_captured = payload.bytes.len() as u32;
-    packet.payload_length = segment.length.saturating_sub(header_length as u32);
+fn with_ports([s0, s1, d0, d1]: [u8; 4], payload: Span<'_>) -> Transport<'_> {
+    Transport::new(u16::from_be_bytes([s0, s1]), u16::from_be_bytes([d0, d1]), payload)
 }
