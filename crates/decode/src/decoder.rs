@@ -164,6 +164,7 @@ impl Walk<'_> {
     }
 
     /// What the headers said, in one record.
+    #[inline(always)]
     pub(crate) fn packet(&self, ip: &IpHeader, transport: &Transport<'_>) -> Packet {
         let Transport { source_port, destination_port, payload, .. } = *transport;
         let one_way = transport.flags & flag::ONE_WAY != 0;
@@ -200,6 +201,7 @@ impl Walk<'_> {
     }
 
     /// Appends a packet.
+    #[inline(always)]
     pub(crate) fn push(&mut self, ip: &IpHeader, transport: &Transport<'_>) {
         let packet = self.packet(ip, transport);
         self.out.counts.bad_checksums += u64::from(packet.flags & (flag::BAD_CHECKSUM | flag::BAD_IP_CHECKSUM) != 0);

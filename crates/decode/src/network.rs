@@ -32,6 +32,8 @@ impl Walk<'_> {
             0x893f => self.tag("E-Tag", rest, 6),
             0xf1c1 => self.tag("R-Tag", rest, 4),
             0x892f => self.tag("HSR", rest, 4),
+            // Cisco metadata: a security group tag.
+            0x8909 => self.tag("Cisco metadata", rest, 6),
             other => self.undecoded(Undecoded::EtherType(other)),
         }
     }
@@ -69,7 +71,7 @@ impl Walk<'_> {
     }
 
     /// MPLS: labels of four bytes, the last one marked. What follows is not said: IP if it looks like it, else a pseudowire
-    /// (RFC 4448), with a control word where the first four bits are zero.
+    /// (RFC 4448), where a control word begins with four zero bits, but so do most vendors' addresses.
     fn mpls(&mut self, mut rest: Span<'_>) {
         loop {
             let Some(&[_, _, last, _]) = rest.array(0) else { return self.too_short("MPLS", rest) };
@@ -84,7 +86,7 @@ impl Walk<'_> {
         match rest.u8(0).map(|first| first >> 4) {
             Some(4) if rest.u16(2).is_some_and(|length| u32::from(length) <= rest.length) => self.ipv4(rest),
             Some(6) if rest.u16(4).is_some_and(|length| u32::from(length) + 40 <= rest.length) => self.ipv6(rest),
-            Some(0) => self.ethernet(rest.skip(4)),
+            Some(0) if !rest.u16(12).is_some_and(is_common) => self.ethernet(rest.skip(4)),
             Some(1) => self.undecoded(Undecoded::Other("MPLS associated channel")),
             _ => self.ethernet(rest),
         }
@@ -113,4 +115,8 @@ impl Walk<'_> {
             target_address: *target_address,
         });
     }
+}
+
+fn is_common(ether_type: u16) -> bool {
+    matches!(ether_type, ETHER_TYPE_IPV4 | ETHER_TYPE_IPV6 | ETHER_TYPE_ARP | 0x8100 | 0x88a8)
 }

@@ -13,6 +13,7 @@ const TCP_UP_TO_FLAGS: usize = 14;
 
 impl Walk<'_> {
     /// What follows the IP headers.
+    #[inline(always)]
     pub(crate) fn transport(&mut self, ip: IpHeader, payload: Span<'_>) {
         match ip.protocol {
             protocol::TCP => self.tcp(&ip, payload),
@@ -32,6 +33,7 @@ impl Walk<'_> {
     }
 
     /// TCP (RFC 9293).
+    #[inline(always)]
     fn tcp(&mut self, ip: &IpHeader, segment: Span<'_>) {
         let Some(header) = segment.array::<TCP_UP_TO_FLAGS>(0) else { return self.cut_transport("TCP", ip, segment) };
         let header_length = usize::from(header[12] >> 4) * 4;
@@ -52,6 +54,7 @@ impl Walk<'_> {
     }
 
     /// UDP (RFC 768).
+    #[inline(always)]
     fn udp(&mut self, ip: &IpHeader, datagram: Span<'_>) {
         let Some(&[s0, s1, d0, d1, l0, l1, c0, c1]) = datagram.array(0) else {
             return self.cut_transport("UDP", ip, datagram);
@@ -70,6 +73,7 @@ impl Walk<'_> {
     }
 
     /// SCTP (RFC 9260): the common header.
+    #[inline(never)]
     fn sctp(&mut self, ip: &IpHeader, rest: Span<'_>) {
         let Some(ports) = rest.array(0).filter(|_| rest.length >= 12) else {
             return self.cut_transport("SCTP", ip, rest);
@@ -78,6 +82,7 @@ impl Walk<'_> {
     }
 
     /// ICMP (RFC 792) and ICMPv6 (RFC 4443).
+    #[inline(never)]
     fn icmp(&mut self, ip: &IpHeader, message: Span<'_>) {
         let Some(&[kind, code]) = message.array(0).filter(|_| message.length >= 8) else {
             return self.cut_transport("ICMP", ip, message);
@@ -95,6 +100,7 @@ impl Walk<'_> {
     }
 
     /// IP authentication header (RFC 4302): the payload behind it is in the clear.
+    #[inline(never)]
     fn authentication(&mut self, mut ip: IpHeader, rest: Span<'_>) {
         let header = rest.array::<2>(0).map(|header| (header[0], usize::from(header[1]) * 4 + 8));
         match header.filter(|(_, length)| *length <= rest.bytes.len()) {
@@ -107,6 +113,7 @@ impl Walk<'_> {
     }
 
     /// A protocol without ports, as far as is known here.
+    #[inline(never)]
     pub(crate) fn bare(&mut self, ip: &IpHeader, payload: Span<'_>) {
         self.push(ip, &Transport::new(0, 0, payload));
     }
@@ -125,6 +132,7 @@ impl Walk<'_> {
     }
 
     /// [`flag::BAD_CHECKSUM`] if `segment` was captured whole and its checksum is wrong.
+    #[inline(always)]
     fn verify(&self, ip: &IpHeader, segment: Span<'_>, pseudo_header: bool) -> u16 {
         if !self.options.checksums || segment.is_cut() {
             return 0;
