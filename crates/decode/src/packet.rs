@@ -92,7 +92,7 @@ pub enum Tunnel {
 ///
 /// For ICMP the ports are Zeek's (and Community ID's): the message type, and the type of its counterpart; without a
 /// counterpart the code, with [`flag::ONE_WAY`]. For any protocol without ports they are zero.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Packet {
     /// When its frame was captured.
     pub time: Timestamp,

@@ -92,6 +92,7 @@ pub(crate) fn flow_between(originator: Endpoint, responder: Endpoint, protocol: 
         resp,
         state,
         history,
+        ..Flow::default()
     }
 }
 

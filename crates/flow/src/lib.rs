@@ -1,7 +1,28 @@
 //! Packets in, flow events out.
 //!
-//! Time is capture time: nothing here reads the wall clock, so replaying a file gives the flows the live link gave.
+//! [`FlowTable`] owns every live flow of its shard; nothing else creates, updates or evicts one. Time is capture time:
+//! nothing here reads the wall clock, so replaying a file gives the flows the live link gave. Memory is bounded by
+//! [`FlowConfig::capacity`]; when full, the flow idle longest ends with [`EndReason::Evicted`]. States, history, counts and
+//! timers are Zeek's, so that records compare.
 
+mod config;
+mod counters;
+mod entry;
+mod extras;
+mod history;
+mod index;
+mod ports;
+mod queue;
+mod reassembly;
 mod record;
+mod series;
+mod table;
+mod tcp;
 
-pub use record::{ConnState, EndReason, Endpoint, Flow, FlowEvent, FlowEventKind, Half, History, Moments};
+pub use config::*;
+pub use counters::FlowCounters;
+pub use history::History;
+pub use reassembly::{Datagram, FRAGMENT_TIMEOUT, Reassembler, ReassemblyCounters, ReassemblyLimits};
+pub use record::{ConnState, EndReason, Endpoint, Flow, FlowEvent, FlowEventKind, Half, Moments};
+pub use series::{PacketSeries, SERIES_FROM, SERIES_LENGTH, SeriesPacket};
+pub use table::FlowTable;

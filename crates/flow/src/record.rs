@@ -5,6 +5,8 @@ use std::time::Duration;
 use lapwing_capture::Timestamp;
 use lapwing_decode::{Address, Tunnel};
 
+use crate::{History, PacketSeries};
+
 /// One end of a flow. For ICMP the ports are Zeek's: message type and counterpart (or code).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Endpoint {
@@ -65,7 +67,7 @@ pub struct Half {
     pub payload_packets: u32,
     /// TCP segments that repeat bytes already seen.
     pub retransmissions: u32,
-    /// Bytes that the other side acknowledged but that were never captured: Zeek's `missed_bytes` share.
+    /// Bytes that the other side acknowledged but that were never captured: its share of Zeek's `missed_bytes`.
     pub missed_bytes: u64,
     /// TCP packets with each flag: FIN, SYN, RST, PSH, ACK, URG, ECE, CWR.
     pub flags: [u32; 8],
@@ -75,12 +77,17 @@ pub struct Half {
     pub gaps: Moments,
     /// Lowest and highest TTL or hop limit.
     pub ttl: (u8, u8),
-    /// Link-layer address of the first packet, when known.
+    /// Link-layer address in the flow's first packet, when known.
     pub mac: Option<[u8; 6]>,
+    /// Bursts: runs of packets of this side without one of the other side and without a gap over a second.
+    pub bursts: u32,
+    /// Entropy of the first payload in bits per byte, 0.0..=8.0; only with
+    /// [`FlowConfig::payload_entropy`](crate::FlowConfig::payload_entropy).
+    pub entropy: Option<f32>,
 }
 
 /// How a TCP connection stands, in Zeek's words (`conn_state` of `base/protocols/conn/main.zeek`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(missing_docs, reason = "the names are Zeek's own; `as_str` and docs/ explain them")]
 pub enum ConnState {
     S0,
@@ -95,6 +102,7 @@ pub enum ConnState {
     Rstrh,
     Sh,
     Shr,
+    #[default]
     Oth,
 }
 
@@ -120,33 +128,10 @@ impl ConnState {
     }
 }
 
-/// Zeek's `history`: one letter per kind of event, upper case from the originator. Bounded; later letters are dropped.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct History {
-    length: u8,
-    letters: [u8; 31],
-}
-
-impl History {
-    /// Appends a letter; does nothing when full.
-    pub fn push(&mut self, letter: u8) {
-        if let Some(slot) = self.letters.get_mut(usize::from(self.length)) {
-            *slot = letter;
-            self.length += 1;
-        }
-    }
-
-    /// The letters so far.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.letters[..usize::from(self.length)]).unwrap_or_default()
-    }
-}
-
 /// Why a flow ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum EndReason {
-    /// Both sides closed, or one reset, and the close timer ran out.
+    /// Both sides closed, or one reset, and the close timer ran out; or a new connection took its five-tuple.
     Closed,
     /// Nothing came for the protocol's idle timeout.
     Idle,
@@ -157,7 +142,7 @@ pub enum EndReason {
 }
 
 /// What is known of both directions of a five-tuple.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Flow {
     /// Hash of five-tuple, start and a fixed seed: the same in every run. Zeek's `uid` is its text form.
     pub uid: u64,
@@ -179,7 +164,7 @@ pub struct Flow {
     pub inner_vlan: Option<u16>,
     /// Time of the first packet.
     pub start: Timestamp,
-    /// Time of the last packet.
+    /// Time of the last packet that counts for the duration: of TCP not those after both sides closed.
     pub last: Timestamp,
     /// Frame number of the first packet.
     pub first_frame: u64,
@@ -193,6 +178,9 @@ pub struct Flow {
     pub state: ConnState,
     /// Zeek's history.
     pub history: History,
+    /// The first packets' lengths, directions and gaps, of flows of at least four packets; only with
+    /// [`FlowConfig::packet_series`](crate::FlowConfig::packet_series).
+    pub series: Option<Box<PacketSeries>>,
 }
 
 impl Flow {

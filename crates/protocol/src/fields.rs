@@ -230,6 +230,7 @@ pub(crate) mod tests {
             resp: Half { packets: 5, payload_bytes: 900, missed_bytes: 4, mac: Some([2; 6]), ..Half::default() },
             state: ConnState::Sf,
             history,
+            ..Flow::default()
         }
     }
 

@@ -1,0 +1,444 @@
+//! What the table holds of one live flow.
+//!
+//! A [`Flow`] is made to be read; an [`Entry`] is made to be small and touched at every packet: what every packet needs
+//! lies in its first 64 bytes and in one [`Side`].
+
+use lapwing_capture::Timestamp;
+use lapwing_decode::{Address, Packet, Tunnel, flag};
+
+use crate::ports::{ICMP, ICMP6, TCP, UDP};
+use crate::queue::Place;
+use crate::tcp::TcpSide;
+use crate::{ConnState, Endpoint, Flow, Half, History, Moments};
+
+/// Bits of [`Entry::bits`].
+pub(crate) mod bit {
+    /// The originator is the higher endpoint.
+    pub(crate) const FROM_HIGHER: u16 = 1;
+    /// Both endpoints are the same address and port.
+    pub(crate) const SAME_ENDS: u16 = 1 << 1;
+    pub(crate) const IPV6: u16 = 1 << 2;
+    pub(crate) const ONE_WAY: u16 = 1 << 3;
+    pub(crate) const VLAN: u16 = 1 << 4;
+    pub(crate) const INNER_VLAN: u16 = 1 << 5;
+    pub(crate) const MAC: u16 = 1 << 6;
+    /// TCP: Zeek's `is_partial`, the connection was picked up on the way.
+    pub(crate) const PARTIAL: u16 = 1 << 7;
+    /// TCP: the originator's first packet has been seen (Zeek's `first_packet_seen`).
+    pub(crate) const ORIGINATOR_SEEN: u16 = 1 << 8;
+    /// TCP: the responder's first packet has been seen.
+    pub(crate) const RESPONDER_SEEN: u16 = 1 << 9;
+    /// TCP: the connection was reset; only the idle and close timers end it (Zeek's `is_active` is off).
+    pub(crate) const RESET: u16 = 1 << 10;
+    /// TCP: a close waits for data still missing.
+    pub(crate) const CLOSE_DEFERRED: u16 = 1 << 11;
+    /// TCP: the close is complete, `deadline` is the moment the flow ends.
+    pub(crate) const CLOSING: u16 = 1 << 12;
+    /// The packet before came from the higher endpoint.
+    pub(crate) const LAST_FROM_HIGHER: u16 = 1 << 13;
+}
+
+/// A gap longer than this ends a burst.
+const BURST_GAP_NANOS: i64 = 1_000_000_000;
+
+/// One live flow.
+#[derive(Clone, Debug)]
+#[repr(C)]
+pub(crate) struct Entry {
+    /// The lower endpoint's address; of a one-way flow the source's.
+    pub(crate) low: Address,
+    pub(crate) high: Address,
+    pub(crate) low_port: u16,
+    pub(crate) high_port: u16,
+    pub(crate) protocol: u8,
+    /// Idle timeout: an index into [`crate::queue::IDLE_NANOS`].
+    pub(crate) idle_class: u8,
+    pub(crate) bits: u16,
+    /// Time of the last packet that counts for the duration, in nanoseconds: Zeek's `last_time`.
+    pub(crate) last: i64,
+    /// When a timer other than the idle timer must be looked at.
+    pub(crate) deadline: i64,
+    pub(crate) hash: u32,
+    pub(crate) last_frame_delta: u32,
+
+    pub(crate) place: Place,
+    pub(crate) start: i64,
+    pub(crate) first_frame: u64,
+    pub(crate) history: History,
+    /// Letters that come once, as bits: Zeek's `hist_seen`.
+    pub(crate) history_seen: u32,
+    /// Whole minutes since the start for which a progress event was made.
+    pub(crate) minutes: u32,
+    pub(crate) vlan: u16,
+    pub(crate) inner_vlan: u16,
+    pub(crate) tunnel: Tunnel,
+
+    /// What the lower and what the higher endpoint sent.
+    pub(crate) sides: [Side; 2],
+}
+
+/// What one endpoint sent.
+#[derive(Clone, Debug)]
+#[repr(C)]
+pub(crate) struct Side {
+    packets: u64,
+    ip_bytes: u64,
+    /// Sum of the squares of packet sizes; saturates.
+    size_squares: u64,
+    /// Time of its last packet in nanoseconds.
+    last: i64,
+    /// Sum of the gaps between its packets in nanoseconds.
+    gap_total: u64,
+    /// Sum of the squares of the gaps in seconds.
+    gap_squares: f64,
+    gap_min: f32,
+    gap_max: f32,
+    /// UDP and ICMP: payload bytes. TCP: bytes missed.
+    pub(crate) bytes: u64,
+    payload_packets: u32,
+    bursts: u32,
+    pushes: u32,
+    acknowledgments: u32,
+    /// FIN, SYN, RST, URG, ECE, CWR; each saturates.
+    rare_flags: [u16; 6],
+    size_min: u16,
+    size_max: u16,
+    ttl: (u8, u8),
+    mac: [u8; 6],
+    /// Not a number: not measured.
+    pub(crate) entropy: f32,
+    pub(crate) tcp: TcpSide,
+}
+
+impl Default for Side {
+    fn default() -> Self {
+        Self {
+            packets: 0,
+            ip_bytes: 0,
+            size_squares: 0,
+            last: 0,
+            gap_total: 0,
+            gap_squares: 0.0,
+            gap_min: f32::INFINITY,
+            gap_max: 0.0,
+            bytes: 0,
+            payload_packets: 0,
+            bursts: 0,
+            pushes: 0,
+            acknowledgments: 0,
+            rare_flags: [0; 6],
+            size_min: u16::MAX,
+            size_max: 0,
+            ttl: (u8::MAX, 0),
+            mac: [0; 6],
+            entropy: f32::NAN,
+            tcp: TcpSide::default(),
+        }
+    }
+}
+
+/// Which of [`Entry::sides`] a packet's source is, before any flow is known.
+pub(crate) fn key_side(packet: &Packet) -> usize {
+    // One-way ICMP is told apart by direction: its source takes the lower place.
+    usize::from(packet.flags & (flag::FROM_HIGHER | flag::ONE_WAY) == flag::FROM_HIGHER)
+}
+
+impl Entry {
+    /// A flow whose first packet this is, and who counts as originator: the source, or the destination if `flipped`.
+    pub(crate) fn new(packet: &Packet, flipped: bool) -> Self {
+        let side = key_side(packet);
+        let (low, high) = if side == 0 {
+            ((packet.source, packet.source_port), (packet.destination, packet.destination_port))
+        } else {
+            ((packet.destination, packet.destination_port), (packet.source, packet.source_port))
+        };
+        let mut bits = 0;
+        for (from, to) in [
+            (flag::IPV6, bit::IPV6),
+            (flag::ONE_WAY, bit::ONE_WAY),
+            (flag::VLAN, bit::VLAN),
+            (flag::INNER_VLAN, bit::INNER_VLAN),
+            (flag::MAC, bit::MAC),
+        ] {
+            if packet.has(from) {
+                bits |= to;
+            }
+        }
+        if low == high {
+            bits |= bit::SAME_ENDS;
+        }
+        if (side == 1) != flipped {
+            bits |= bit::FROM_HIGHER;
+        }
+        let mut sides = [Side::default(), Side::default()];
+        sides[side].mac = packet.source_mac;
+        sides[1 - side].mac = packet.destination_mac;
+        Self {
+            low: low.0,
+            high: high.0,
+            low_port: low.1,
+            high_port: high.1,
+            protocol: packet.protocol,
+            idle_class: 0,
+            bits,
+            last: packet.time.nanos(),
+            deadline: i64::MAX,
+            hash: packet.hash as u32,
+            last_frame_delta: 0,
+            place: Place::default(),
+            start: packet.time.nanos(),
+            first_frame: packet.frame,
+            history: History::default(),
+            history_seen: 0,
+            minutes: 0,
+            vlan: packet.vlan,
+            inner_vlan: packet.inner_vlan,
+            tunnel: packet.tunnel,
+            sides,
+        }
+    }
+
+    /// Whether a packet belongs to this flow.
+    pub(crate) fn matches(&self, packet: &Packet, vlan_in_key: bool) -> bool {
+        let same_order = self.low == packet.source
+            && self.high == packet.destination
+            && self.low_port == packet.source_port
+            && self.high_port == packet.destination_port;
+        let other_order = || {
+            self.low == packet.destination
+                && self.high == packet.source
+                && self.low_port == packet.destination_port
+                && self.high_port == packet.source_port
+        };
+        let ends = if key_side(packet) == 0 { same_order } else { other_order() };
+        ends && self.protocol == packet.protocol
+            && self.has(bit::ONE_WAY) == packet.has(flag::ONE_WAY)
+            && (!vlan_in_key || self.same_vlan(packet))
+    }
+
+    fn same_vlan(&self, packet: &Packet) -> bool {
+        (self.has(bit::VLAN), self.vlan, self.has(bit::INNER_VLAN), self.inner_vlan)
+            == (packet.has(flag::VLAN), packet.vlan, packet.has(flag::INNER_VLAN), packet.inner_vlan)
+    }
+
+    pub(crate) fn has(&self, mask: u16) -> bool {
+        self.bits & mask != 0
+    }
+
+    pub(crate) fn set(&mut self, mask: u16, on: bool) {
+        if on {
+            self.bits |= mask;
+        } else {
+            self.bits &= !mask;
+        }
+    }
+
+    /// The side that is the originator.
+    pub(crate) fn originator(&self) -> usize {
+        usize::from(self.has(bit::FROM_HIGHER))
+    }
+
+    /// The side a packet of this flow came from.
+    pub(crate) fn side_of(&self, packet: &Packet) -> usize {
+        if self.has(bit::SAME_ENDS) { self.originator() } else { key_side(packet) }
+    }
+
+    /// Originator and responder change places: Zeek's `FlipRoles`, `^` in the history.
+    pub(crate) fn flip(&mut self) {
+        self.bits ^= bit::FROM_HIGHER;
+        let (originator, responder) = (self.has(bit::ORIGINATOR_SEEN), self.has(bit::RESPONDER_SEEN));
+        self.set(bit::ORIGINATOR_SEEN, responder);
+        self.set(bit::RESPONDER_SEEN, originator);
+        self.set(bit::PARTIAL, false);
+        self.history.push(b'^');
+    }
+
+    pub(crate) fn originator_port(&self) -> u16 {
+        if self.originator() == 0 { self.low_port } else { self.high_port }
+    }
+
+    pub(crate) fn responder_port(&self) -> u16 {
+        if self.originator() == 0 { self.high_port } else { self.low_port }
+    }
+
+    /// Packets counted so far, of both sides.
+    pub(crate) fn packets(&self) -> u64 {
+        self.sides[0].packets + self.sides[1].packets
+    }
+
+    /// Counts a packet that `side` sent.
+    pub(crate) fn count(&mut self, side: usize, packet: &Packet) {
+        let time = packet.time.nanos();
+        let turned = (side == 1) != self.has(bit::LAST_FROM_HIGHER);
+        self.set(bit::LAST_FROM_HIGHER, side == 1);
+        self.last_frame_delta = u32::try_from(packet.frame.saturating_sub(self.first_frame)).unwrap_or(u32::MAX);
+        let half = &mut self.sides[side];
+        let mut gap_ends_burst = half.packets == 0;
+        if half.packets > 0 {
+            let gap = time.saturating_sub(half.last).max(0);
+            let seconds = gap as f64 * 1e-9;
+            half.gap_total = half.gap_total.saturating_add(gap.unsigned_abs());
+            half.gap_squares += seconds * seconds;
+            half.gap_min = half.gap_min.min(seconds as f32);
+            half.gap_max = half.gap_max.max(seconds as f32);
+            gap_ends_burst = gap > BURST_GAP_NANOS;
+        }
+        half.bursts += u32::from(turned || gap_ends_burst);
+        half.last = time;
+        half.packets += 1;
+        half.ip_bytes += u64::from(packet.ip_length);
+        half.size_squares = half.size_squares.saturating_add(u64::from(packet.ip_length) * u64::from(packet.ip_length));
+        let size = u16::try_from(packet.ip_length).unwrap_or(u16::MAX);
+        half.size_min = half.size_min.min(size);
+        half.size_max = half.size_max.max(size);
+        half.ttl = (half.ttl.0.min(packet.ttl), half.ttl.1.max(packet.ttl));
+        half.payload_packets += u32::from(packet.payload_length > 0);
+        if self.protocol == TCP {
+            half.count_flags(packet.tcp_flags);
+        }
+    }
+
+    /// The flow as it stands, to be read.
+    pub(crate) fn flow(&self) -> Flow {
+        let originator = self.originator();
+        let ends = [
+            Endpoint { address: self.low, port: self.low_port },
+            Endpoint { address: self.high, port: self.high_port },
+        ];
+        let mac = self.has(bit::MAC);
+        Flow {
+            uid: self.uid(),
+            originator: ends[originator],
+            responder: ends[1 - originator],
+            protocol: self.protocol,
+            ipv6: self.has(bit::IPV6),
+            one_way: self.has(bit::ONE_WAY),
+            tunnel: self.tunnel,
+            vlan: self.has(bit::VLAN).then_some(self.vlan),
+            inner_vlan: self.has(bit::INNER_VLAN).then_some(self.inner_vlan),
+            start: Timestamp::from_nanos(self.start),
+            last: Timestamp::from_nanos(self.last),
+            first_frame: self.first_frame,
+            last_frame: self.first_frame + u64::from(self.last_frame_delta),
+            orig: self.half(originator, mac),
+            resp: self.half(1 - originator, mac),
+            state: self.state(),
+            history: self.history,
+            series: None,
+        }
+    }
+
+    fn half(&self, side: usize, mac: bool) -> Half {
+        let half = &self.sides[side];
+        let is_tcp = self.protocol == TCP;
+        Half {
+            packets: half.packets,
+            ip_bytes: half.ip_bytes,
+            payload_bytes: if is_tcp { self.tcp_size(side) } else { half.bytes },
+            payload_packets: half.payload_packets,
+            retransmissions: if is_tcp { half.tcp.retransmissions } else { 0 },
+            missed_bytes: if is_tcp { half.bytes } else { 0 },
+            flags: half.flags(),
+            sizes: half.sizes(),
+            gaps: half.gaps(),
+            ttl: if half.packets == 0 { (0, 0) } else { half.ttl },
+            mac: mac.then_some(half.mac),
+            bursts: half.bursts,
+            entropy: (!half.entropy.is_nan()).then_some(half.entropy),
+        }
+    }
+
+    fn state(&self) -> ConnState {
+        let originator = self.originator();
+        match self.protocol {
+            TCP => self.tcp_state(),
+            UDP => match (self.has_sent(originator), self.has_sent(1 - originator)) {
+                (true, true) => ConnState::Sf,
+                (true, false) => ConnState::S0,
+                (false, true) => ConnState::Shr,
+                (false, false) => ConnState::Oth,
+            },
+            _ => ConnState::Oth,
+        }
+    }
+
+    fn has_sent(&self, side: usize) -> bool {
+        self.sides[side].packets > 0
+    }
+
+    /// Whether Zeek counts the payload of this flow's protocol.
+    pub(crate) fn counts_payload(&self) -> bool {
+        matches!(self.protocol, UDP | ICMP | ICMP6)
+    }
+
+    /// Hash of five-tuple and start: the same in every run. Rounds as in SplitMix64 (Steele, Lea and Flood 2014).
+    fn uid(&self) -> u64 {
+        let words = |address: &Address| {
+            let value = u128::from_be_bytes(address.0);
+            [(value >> 64) as u64, value as u64]
+        };
+        let ([a, b], [c, d]) = (words(&self.low), words(&self.high));
+        let rest = u64::from(self.low_port) << 32
+            | u64::from(self.high_port) << 16
+            | u64::from(self.protocol) << 8
+            | u64::from(self.bits & (bit::ONE_WAY | bit::IPV6));
+        [a, b, c, d, rest, self.start as u64].iter().fold(UID_SEED, |hash, word| scramble(hash ^ word))
+    }
+}
+
+const UID_SEED: u64 = 0x6c61_7077_696e_6731;
+
+fn scramble(value: u64) -> u64 {
+    let mut z = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+impl Side {
+    fn count_flags(&mut self, flags: u8) {
+        self.pushes += u32::from(flags >> 3 & 1);
+        self.acknowledgments += u32::from(flags >> 4 & 1);
+        // All but PSH and ACK come a few times in a flow.
+        if flags & 0b1110_0111 != 0 {
+            for (count, shift) in self.rare_flags.iter_mut().zip([0, 1, 2, 5, 6, 7]) {
+                *count = count.saturating_add(u16::from(flags >> shift & 1));
+            }
+        }
+    }
+
+    fn flags(&self) -> [u32; 8] {
+        let [fin, syn, rst, urg, ece, cwr] = self.rare_flags.map(u32::from);
+        [fin, syn, rst, self.pushes, self.acknowledgments, urg, ece, cwr]
+    }
+
+    fn sizes(&self) -> Moments {
+        if self.packets == 0 {
+            return Moments::default();
+        }
+        let (count, total) = (self.packets as f64, self.ip_bytes as f64);
+        let mean = total / count;
+        Moments {
+            count: u32::try_from(self.packets).unwrap_or(u32::MAX),
+            mean: mean as f32,
+            m2: (self.size_squares as f64 - total * mean).max(0.0) as f32,
+            min: f32::from(self.size_min),
+            max: f32::from(self.size_max),
+        }
+    }
+
+    fn gaps(&self) -> Moments {
+        if self.packets < 2 {
+            return Moments::default();
+        }
+        let total = self.gap_total as f64 * 1e-9;
+        let mean = total / (self.packets - 1) as f64;
+        Moments {
+            count: u32::try_from(self.packets - 1).unwrap_or(u32::MAX),
+            mean: mean as f32,
+            m2: (self.gap_squares - total * mean).max(0.0) as f32,
+            min: self.gap_min,
+            max: self.gap_max,
+        }
+    }
+}
