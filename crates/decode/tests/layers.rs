@@ -1,5 +1,7 @@
 //! One and the same UDP packet comes out of every link layer, tag and tunnel that it is wrapped in.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+
 use etherparse::PacketBuilder;
 use lapwing_capture::{Frame, LinkType, Timestamp};
 use lapwing_decode::{Address, Buffers, DecodeOptions, Decoder, Packet, PacketBatch, Tunnel, flag};

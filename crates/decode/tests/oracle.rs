@@ -1,5 +1,7 @@
 //! Frames built by `etherparse` come out as they were built, and frames that were damaged come out as `etherparse` reads them.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use etherparse::{LaxSlicedPacket, PacketBuilder, PacketBuilderStep, TransportSlice, VlanId, ip_number};
