@@ -44,6 +44,7 @@ impl Decoder {
     }
 
     /// Appends what `frame` holds to `out`. Payload offsets are those of the frame's batch buffer.
+    #[inline]
     pub fn decode(&self, frame: Frame<'_>, out: &mut PacketBatch) {
         let captured = frame.data.len() as u32;
         out.counts.frames += 1;
@@ -67,6 +68,7 @@ impl Decoder {
         out.reassembled = reassembled;
     }
 
+    #[inline]
     fn walk<'out>(&self, time: Timestamp, frame: u64, out: &'out mut PacketBatch) -> Walk<'out> {
         Walk { out, options: self.options, hash_key: self.hash_key, time, frame, around: Around::default(), layers: 0 }
     }

@@ -15,7 +15,7 @@ impl Address {
     /// From the four bytes of an IPv4 address.
     #[must_use]
     pub const fn v4(octets: [u8; 4]) -> Self {
-        Self([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, octets[0], octets[1], octets[2], octets[3]])
+        Self((0xffff_0000_0000 | u32::from_be_bytes(octets) as u128).to_be_bytes())
     }
 
     /// The address in the standard library's form; an IPv4-mapped one as IPv4.
