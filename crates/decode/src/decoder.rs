@@ -13,6 +13,12 @@ const MAX_LAYERS: u8 = 32;
 /// Tunnels that one frame may nest.
 const MAX_TUNNELS: u8 = 4;
 
+/// `LINKTYPE_FDDI`.
+const FDDI: LinkType = LinkType(10);
+
+/// `LINKTYPE_NFLOG`.
+const NFLOG: LinkType = LinkType(239);
+
 /// `LINKTYPE_C_HDLC`.
 const CISCO_HDLC: LinkType = LinkType(104);
 
@@ -113,6 +119,8 @@ impl Walk<'_> {
             LinkType::IEEE802_11_RADIOTAP => self.radiotap(span),
             LinkType::PPP | LinkType::PPP_HDLC => self.ppp(span),
             LinkType::PPP_ETHERNET => self.pppoe(span),
+            FDDI => self.fddi(span),
+            NFLOG => self.nflog(span),
             CISCO_HDLC => self.cisco_hdlc(span),
             other => self.undecoded(Undecoded::LinkType(other.0)),
         }

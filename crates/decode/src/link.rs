@@ -19,6 +19,17 @@ impl Walk<'_> {
         self.ether_type_or_length(u16::from_be_bytes([t0, t1]), frame.skip(14));
     }
 
+    /// FDDI: frame control, addresses, LLC (RFC 1188).
+    pub(crate) fn fddi(&mut self, frame: Span<'_>) {
+        let (Some(destination), Some(source)) = (frame.array(1), frame.array(7)) else {
+            return self.too_short("FDDI", frame);
+        };
+        self.around.destination_mac = *destination;
+        self.around.source_mac = *source;
+        self.around.flags |= flag::MAC;
+        self.llc(frame.skip(13));
+    }
+
     /// What follows an Ethernet type field: a protocol, or an LLC frame of that length.
     pub(crate) fn ether_type_or_length(&mut self, field: u16, rest: Span<'_>) {
         match rest.bytes {
@@ -97,6 +108,28 @@ impl Walk<'_> {
             10 | 24 | 28 | 30 => self.network(ETHER_TYPE_IPV6, frame.skip(4)),
             _ => self.undecoded(Undecoded::Family(family)),
         }
+    }
+
+    /// Linux netfilter log: family, version, group, then attributes of which one is the packet
+    /// (<https://www.tcpdump.org/linktypes/LINKTYPE_NFLOG.html>). Their lengths are in the byte order of the capturing machine.
+    pub(crate) fn nflog(&mut self, frame: Span<'_>) {
+        const PAYLOAD: u16 = 9;
+        let mut rest = frame.skip(4);
+        while let Some(&[l0, l1, t0, t1]) = rest.array(0) {
+            let little = u16::from_le_bytes([l0, l1]);
+            let is_little = (4..=rest.bytes.len()).contains(&usize::from(little));
+            let (length, kind) = if is_little {
+                (little, u16::from_le_bytes([t0, t1]))
+            } else {
+                (u16::from_be_bytes([l0, l1]), u16::from_be_bytes([t0, t1]))
+            };
+            match (length, kind & 0x7fff) {
+                (0..4, _) => break,
+                (_, PAYLOAD) => return self.raw_ip(rest.limit(u32::from(length)).skip(4)),
+                _ => rest = rest.skip(usize::from(length).next_multiple_of(4)),
+            }
+        }
+        self.too_short("NFLOG", frame);
     }
 
     /// IP without anything before it: the version field tells which.

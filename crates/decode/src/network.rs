@@ -32,6 +32,7 @@ impl Walk<'_> {
             0x893f => self.tag("E-Tag", rest, 6),
             0xf1c1 => self.tag("R-Tag", rest, 4),
             0x892f => self.tag("HSR", rest, 4),
+            0x88e5 => self.macsec(rest),
             // Cisco metadata: a security group tag.
             0x8909 => self.tag("Cisco metadata", rest, 6),
             other => self.undecoded(Undecoded::EtherType(other)),
@@ -59,6 +60,18 @@ impl Walk<'_> {
         let Some(ether_type) = rest.u16(type_at) else { return self.too_short(name, rest) };
         if self.descend() {
             self.ether_type_or_length(ether_type, rest.skip(type_at + 2));
+        }
+    }
+
+    /// MACsec (IEEE 802.1AE), which may protect only the integrity of what it carries.
+    fn macsec(&mut self, rest: Span<'_>) {
+        const ENCRYPTED: u8 = 0x08;
+        const CHANGED: u8 = 0x04;
+        const EXPLICIT_CHANNEL: u8 = 0x20;
+        match rest.u8(0) {
+            Some(tag) if tag & (ENCRYPTED | CHANGED) != 0 => self.undecoded(Undecoded::Other("encrypted MACsec")),
+            Some(tag) => self.tag("MACsec", rest, if tag & EXPLICIT_CHANNEL != 0 { 14 } else { 6 }),
+            None => self.too_short("MACsec", rest),
         }
     }
 
@@ -95,7 +108,8 @@ impl Walk<'_> {
     /// ARP (RFC 826); only IPv4 over Ethernet is kept.
     fn arp(&mut self, packet: Span<'_>) {
         let Some(kinds) = packet.array::<8>(0) else { return self.too_short("ARP", packet) };
-        let [0, 1, 8, 0, 6, 4, operation @ ..] = *kinds else {
+        // Hardware is Ethernet, or IEEE 802 where LLC is used.
+        let [0, 1 | 6, 8, 0, 6, 4, operation @ ..] = *kinds else {
             return self.undecoded(Undecoded::Other("ARP for other than IPv4 over Ethernet"));
         };
         let fields = (packet.array(8), packet.array(14), packet.array(18), packet.array(24));

@@ -22,13 +22,14 @@ impl Walk<'_> {
         self.network(ether_type, frame.skip(4));
     }
 
-    /// PPPoE session stage (RFC 2516): version and type, code, session, length.
+    /// PPPoE session stage (RFC 2516): version and type, code, session, length. Some senders' length is short of the IP packet
+    /// inside, which says itself where it ends.
     pub(crate) fn pppoe(&mut self, frame: Span<'_>) {
-        let Some(&[version_type, code, _, _, l0, l1]) = frame.array(0) else { return self.too_short("PPPoE", frame) };
+        let Some(&[version_type, code, ..]) = frame.array::<6>(0) else { return self.too_short("PPPoE", frame) };
         if version_type != 0x11 || code != 0 {
             return self.undecoded(Undecoded::Malformed("PPPoE"));
         }
-        self.ppp_protocol(frame.skip(6).limit(u32::from(u16::from_be_bytes([l0, l1]))));
+        self.ppp_protocol(frame.skip(6));
     }
 
     /// The protocol field: two bytes, or one where it was compressed (its last byte is odd), then what it says.

@@ -70,7 +70,6 @@ fn ether_type_name(ether_type: u16) -> Option<&'static str> {
         0x88cc => "LLDP",
         0x88cd => "SERCOS III",
         0x88d9 => "LLTD",
-        0x88e5 => "MACsec",
         0x88f7 => "PTP",
         0x8902 => "CFM",
         0x8906 => "FCoE",

@@ -134,6 +134,13 @@ fn cooked_captures_know_the_source() {
 }
 
 #[test]
+fn netfilter_logs_in_both_byte_orders() {
+    let length = ipv4().len() as u8 + 4;
+    holds(LinkType(239), &join(&[&[2, 0, 0, 5, 5, 0, 10, 0, b'x', 0, 0, 0, length, 0, 9, 0], &ipv4(), &[0]]));
+    holds(LinkType(239), &join(&[&[2, 0, 0, 5, 0, 5, 0, 10, b'x', 0, 0, 0, 0, length, 0, 9], &ipv4(), &[0]]));
+}
+
+#[test]
 fn tags_and_shims() {
     let holds = |ether_type, parts: &[&[u8]]| holds(LinkType::ETHERNET, &ethernet(ether_type, &join(parts)));
     for outer in [0x8100, 0x88a8, 0x9100] {
@@ -143,6 +150,8 @@ fn tags_and_shims() {
     }
     holds(0x8926, &[&[0, 0, 0, 0, 8, 0], &ipv4()]);
     holds(0x893f, &[&[0, 0, 0, 0, 0, 0, 8, 0], &ipv4()]);
+    holds(0x88e5, &[&[0, 0, 0, 0, 0, 1, 8, 0], &ipv4()]);
+    holds(0x88e5, &[&[0x20, 0, 0, 0, 0, 1, 1, 2, 3, 4, 5, 6, 7, 8, 8, 0], &ipv4()]);
     holds(0x8847, &[&[0, 0, 0x10, 9, 0, 0, 0x21, 9], &ipv4()]);
     holds(0x8848, &[&[0, 0, 0x21, 9], &ipv6()]);
     holds(0x8847, &[&[0, 0, 0x21, 9], &inner_ethernet()]);
@@ -158,6 +167,7 @@ fn tags_and_shims() {
 fn llc_snap_and_isl() {
     let snap = join(&[&[0xaa, 0xaa, 3, 0, 0, 0, 8, 0], &ipv4()]);
     holds(LinkType::ETHERNET, &ethernet(snap.len() as u16, &join(&[&snap, &[0; 5]])));
+    holds(LinkType(10), &join(&[&[0x50], &OUTER, &snap]));
     let isl = join(&[
         &[1, 0, 0x0c, 0, 0, 0, 2, 0, 0, 0, 0, 2, 0, 80],
         &[0xaa, 0xaa, 3, 0, 0, 0x0c, 0, 0x14, 0, 0, 0, 0],
