@@ -2,7 +2,7 @@
 
 use lapwing_protocol::LocalNetworks;
 
-use crate::behaviour::{self, HorizontalScan, VerticalScan};
+use crate::behaviour::{self, Flood, HorizontalScan, Login, Reflection, VerticalScan};
 use crate::{Detector, DetectorInfo};
 
 /// What detectors need to know of the site.
@@ -23,10 +23,13 @@ pub struct DetectorEntry {
 
 /// Every detector, by name.
 pub const DETECTORS: &[DetectorEntry] = &[
+    DetectorEntry { info: &behaviour::FLOOD, build: |config| Box::new(Flood::new(config.local.clone())) },
     DetectorEntry {
         info: &behaviour::HORIZONTAL_SCAN,
         build: |config| Box::new(HorizontalScan::new(config.local.clone())),
     },
+    DetectorEntry { info: &behaviour::LOGIN, build: |config| Box::new(Login::new(config.local.clone())) },
+    DetectorEntry { info: &behaviour::REFLECTION, build: |config| Box::new(Reflection::new(config.local.clone())) },
     DetectorEntry {
         info: &behaviour::VERTICAL_SCAN,
         build: |config| Box::new(VerticalScan::new(config.local.clone())),

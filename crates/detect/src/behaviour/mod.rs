@@ -1,14 +1,24 @@
 //! Quantities per host, host pair, device and network, measured for the signatures to judge.
 
+mod flood;
+mod growth;
 mod horizontal_scan;
+mod login;
 mod outcomes;
 mod probe;
+mod reflection;
 mod vertical_scan;
 
+pub use flood::Flood;
 pub use horizontal_scan::HorizontalScan;
+pub use login::Login;
+pub use reflection::Reflection;
 pub use vertical_scan::VerticalScan;
 
+pub(crate) use flood::INFO as FLOOD;
 pub(crate) use horizontal_scan::INFO as HORIZONTAL_SCAN;
+pub(crate) use login::INFO as LOGIN;
+pub(crate) use reflection::INFO as REFLECTION;
 pub(crate) use vertical_scan::INFO as VERTICAL_SCAN;
 
 use lapwing_capture::Timestamp;

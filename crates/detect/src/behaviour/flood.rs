@@ -1,0 +1,296 @@
+//! Too much for one victim.
+//!
+//! # What it sees
+//! Per target, in windows of ten seconds: connection attempts whose handshake was never finished and those that were, UDP
+//! and ICMP packets and the share that was answered, from how many sources, to how many ports; as rates over the time in
+//! which the traffic itself came. Emits service `victim_window`. A single flow of many unanswered packets is measured too.
+//!
+//! # Why it matters
+//! Floods exhaust a link or a service (ATT&CK T1498.001, T1499). The subject is the victim: sources of floods are mostly
+//! forged.
+//!
+//! # False positives
+//! A busy server finishes its handshakes; a port scan of one host is unfinished too, but spreads over ports; one-way media
+//! streams come from one source and stay below the packet rates of a flood.
+//!
+//! # References
+//! RFC 4987 (SYN flooding); Suricata `flow-events`; ntopng's flood thresholds (per-minute SYN, flow and ICMP counts).
+
+use lapwing_capture::Timestamp;
+use lapwing_decode::Address;
+use lapwing_flow::Flow;
+use lapwing_protocol::{LocalNetworks, Observation, Observed, Scope};
+
+use super::growth::new_share;
+use crate::detector::first_packet_from_responder;
+use crate::distinct::{Distinct, address_thing};
+use crate::evidence::{Evidence, Steps};
+use crate::table::Table;
+use crate::{Detector, DetectorInfo, Found, Measurement, Partition, SHARDS, Subject, Value};
+
+pub(crate) const INFO: DetectorInfo = DetectorInfo {
+    name: "flood",
+    summary: "rates of attempts, packets and sources against one victim",
+    services: &["victim_window"],
+};
+
+/// Victims watched at a time, over all shards: 4,096 × at most 3 kB; an idle one takes 300 bytes.
+const VICTIMS: usize = 4_096;
+
+/// Length of a window in seconds.
+const WINDOW: i64 = 10;
+
+/// Flows in a window from which on it is worth a rule's look.
+const FLOOR: u32 = 200;
+
+/// Packets in a window from which on it is worth a rule's look.
+const PACKET_FLOOR: f64 = 1_000.0;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Flood {
+    victims: Table<(Address, u8), Victim>,
+    local: LocalNetworks,
+    swept: i64,
+}
+
+/// What one transport brought to one victim in the current window.
+#[derive(Debug, Default)]
+struct Victim {
+    window: i64,
+    flows: u32,
+    unfinished: u32,
+    packets: f64,
+    answers: f64,
+    bytes: f64,
+    sources: Distinct,
+    ports: Distinct,
+    unfinished_ports: Distinct,
+    first: Timestamp,
+    last: Timestamp,
+    steps: Steps,
+    packet_steps: Steps,
+    evidence: Evidence,
+    peers: Vec<Address>,
+}
+
+impl Flood {
+    /// With its share of the cap for one of [`SHARDS`] shards.
+    #[must_use]
+    pub fn new(local: LocalNetworks) -> Self {
+        Self { victims: Table::new(VICTIMS / SHARDS), local, swept: i64::MIN }
+    }
+
+    fn look(&mut self, flow: &Flow, time: Timestamp, ended: bool, found: &mut Found) {
+        let share = new_share(flow, ended);
+        // Replies to what somebody sent in the victim's name are measured as reflection.
+        if share == 0.0 || first_packet_from_responder(flow) || !matches!(flow.protocol, 1 | 6 | 17 | 58) {
+            return;
+        }
+        let is_tcp = flow.protocol == 6;
+        if is_tcp && (!ended || flow.orig.flags[SYN] == 0 || flow.history.as_str().starts_with('H')) {
+            return;
+        }
+        let target = flow.responder.address;
+        if self.local.scope(target) == Scope::Group {
+            return;
+        }
+        let key = (target, flow.protocol);
+        let window = time.seconds().div_euclid(WINDOW);
+        let local = &self.local;
+        let victim = self.victims.entry(key);
+        if victim.window != window {
+            if let Some(measurement) = victim.close(key, time, local) {
+                found.measurements.push(measurement);
+            }
+            victim.reset(window);
+        }
+        victim.add(flow, share, ended);
+        let packets = victim.packets as u32;
+        let due = victim.steps.reached(victim.flows, FLOOR);
+        if victim.packet_steps.reached(packets, PACKET_FLOOR as u32) || due {
+            found.measurements.push(victim.measurement(key, time, local));
+        }
+    }
+}
+
+/// Positions in `Half::flags`.
+const SYN: usize = 1;
+const ACK: usize = 4;
+
+impl Victim {
+    fn reset(&mut self, window: i64) {
+        *self = Self { window, ..Self::default() };
+    }
+
+    fn add(&mut self, flow: &Flow, share: f64, ended: bool) {
+        if self.packets == 0.0 {
+            (self.first, self.last) = (flow.start, flow.start);
+        }
+        self.first = self.first.min(flow.start);
+        // Attempts are counted over their starts, packets over the time in which they came.
+        self.last = self.last.max(if flow.protocol == 6 { flow.start } else { flow.last });
+        self.packets += flow.orig.packets as f64 * share;
+        self.answers += flow.resp.packets as f64 * share;
+        self.bytes += flow.orig.ip_bytes as f64 * share;
+        self.sources.insert(address_thing(&flow.originator.address), 0, 1);
+        self.ports.insert(u32::from(flow.responder.port), 0, 1);
+        if ended {
+            self.flows = self.flows.saturating_add(1);
+            // The handshake is finished by the originator's ACK.
+            if flow.protocol == 6 && flow.orig.flags[ACK] == 0 {
+                self.unfinished = self.unfinished.saturating_add(1);
+                self.unfinished_ports.insert(u32::from(flow.responder.port), 0, 1);
+            }
+        }
+        if self.flows > FLOOR / 2 || self.packets > PACKET_FLOOR / 2.0 {
+            self.evidence.note(flow);
+            if self.peers.len() < 8 && !self.peers.contains(&flow.originator.address) {
+                self.peers.push(flow.originator.address);
+            }
+        }
+    }
+
+    /// The measurement of a window that ends, where it holds more than was reported.
+    fn close(&mut self, key: (Address, u8), time: Timestamp, local: &LocalNetworks) -> Option<Measurement> {
+        let due = self.steps.unreported(self.flows, FLOOR);
+        let packets_due = self.packet_steps.unreported(self.packets as u32, PACKET_FLOOR as u32);
+        (due || packets_due).then(|| self.measurement(key, time, local))
+    }
+
+    fn measurement(&self, (target, protocol): (Address, u8), time: Timestamp, local: &LocalNetworks) -> Measurement {
+        // A burst shorter than a second counts as one second: a rate over less says little.
+        let seconds = self.last.seconds_since(self.first).max(1.0);
+        let count = |value: u32| Value::Count(u64::from(value));
+        let rate = |value: f64| Value::Number(value / seconds);
+        let sources = self.sources.count(0, 1);
+        let unfinished_ports = self.unfinished_ports.count(0, 1);
+        let mut peers = self.peers.clone();
+        peers.sort_unstable();
+        Measurement {
+            time,
+            service: "victim_window",
+            detector: INFO.name,
+            subject: Subject::Host(target),
+            peers,
+            first: self.first,
+            last: self.last,
+            evidence: self.evidence.flows(),
+            fields: vec![
+                ("target", Value::Address(target)),
+                ("local_target", Value::Flag(local.scope(target) == Scope::Local)),
+                ("protocol", Value::Text(lapwing_protocol::transport(protocol).into())),
+                ("seconds", Value::Number(seconds)),
+                ("flows", count(self.flows)),
+                ("flows_per_second", rate(f64::from(self.flows))),
+                ("finished", count(self.flows - self.unfinished)),
+                ("unfinished", count(self.unfinished)),
+                ("unfinished_per_second", rate(f64::from(self.unfinished))),
+                ("unfinished_share", Value::Number(f64::from(self.unfinished) / f64::from(self.flows.max(1)))),
+                ("unfinished_per_port", Value::Number(f64::from(self.unfinished) / f64::from(unfinished_ports.max(1)))),
+                ("packets", Value::Count(self.packets as u64)),
+                ("packets_per_second", rate(self.packets)),
+                ("bytes_per_second", rate(self.bytes)),
+                ("answered_share", Value::Number((self.answers / self.packets.max(1.0)).min(1.0))),
+                ("sources", count(sources)),
+                ("ports", count(self.ports.count(0, 1))),
+                ("flows_per_source", Value::Number(f64::from(self.flows) / f64::from(sources.max(1)))),
+            ],
+        }
+    }
+}
+
+impl Detector for Flood {
+    fn info(&self) -> &'static DetectorInfo {
+        &INFO
+    }
+
+    fn partition(&self) -> Partition {
+        Partition::Target
+    }
+
+    fn observe(&mut self, batch: &[Observed<'_>], found: &mut Found) {
+        for observed in batch {
+            match observed.fact {
+                Observation::FlowEnded(flow) => self.look(flow, observed.time, true, found),
+                Observation::FlowProgress(flow) => self.look(flow, observed.time, false, found),
+                _ => {}
+            }
+        }
+    }
+
+    fn advance(&mut self, now: Timestamp, found: &mut Found) {
+        let window = now.seconds().div_euclid(WINDOW);
+        if window <= self.swept {
+            return;
+        }
+        self.swept = window;
+        for (key, victim) in self.victims.iter_mut().filter(|(_, victim)| victim.window < window) {
+            found.measurements.extend(victim.close(*key, now, &self.local));
+        }
+    }
+
+    fn evicted(&self) -> u64 {
+        self.victims.evicted()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Shape, at, end, flow};
+
+    fn number(found: &Found, name: &str) -> f64 {
+        match found.measurements.last().and_then(|measurement| measurement.get(name)) {
+            Some(Value::Number(number)) => *number,
+            Some(Value::Count(count)) => *count as f64,
+            _ => f64::NAN,
+        }
+    }
+
+    #[test]
+    fn forged_attempts_are_counted_against_the_victim() {
+        let (mut flood, mut found) = (Flood::new(LocalNetworks::default()), Found::default());
+        for attempt in 0..5_000_u32 {
+            let [_, _, c, d] = attempt.to_be_bytes();
+            let syn = flow(&format!("198.18.{c}.{d}:4000"), "10.0.0.2:80", 6, Shape::Unanswered);
+            end(&mut flood, &at(syn, 1000.0 + f64::from(attempt) / 1_000.0), &mut found);
+        }
+        assert!(number(&found, "unfinished_per_second") > 500.0);
+        assert!(number(&found, "sources") > 1_000.0);
+        assert_eq!(number(&found, "unfinished_share"), 1.0);
+    }
+
+    #[test]
+    fn a_busy_server_finishes_its_handshakes() {
+        let (mut flood, mut found) = (Flood::new(LocalNetworks::default()), Found::default());
+        for client in 0..2_000_u32 {
+            let [_, _, c, d] = client.to_be_bytes();
+            let visit = flow(&format!("198.18.{c}.{d}:4000"), "10.0.0.2:80", 6, Shape::Conversation);
+            end(&mut flood, &at(visit, 1000.0 + f64::from(client) / 500.0), &mut found);
+        }
+        assert_eq!(number(&found, "unfinished"), 0.0);
+    }
+
+    #[test]
+    fn one_flow_of_many_unanswered_packets_counts_by_its_packets() {
+        let (mut flood, mut found) = (Flood::new(LocalNetworks::default()), Found::default());
+        let mut ping = flow("10.0.0.1:8", "10.0.0.2:0", 1, Shape::Unanswered);
+        (ping.orig.packets, ping.last) = (20_000, Timestamp::from_seconds(1002));
+        end(&mut flood, &ping, &mut found);
+        assert!(number(&found, "packets_per_second") > 1_500.0);
+        assert_eq!(number(&found, "answered_share"), 0.0);
+    }
+
+    #[test]
+    fn windows_that_end_report_what_came_since_the_last_step() {
+        let (mut flood, mut found) = (Flood::new(LocalNetworks::default()), Found::default());
+        for attempt in 0..240 {
+            let syn = flow(&format!("198.18.0.{attempt}:4000"), "10.0.0.2:80", 6, Shape::Unanswered);
+            end(&mut flood, &syn, &mut found);
+        }
+        assert_eq!(number(&found, "flows"), 200.0);
+        flood.advance(Timestamp::from_seconds(1020), &mut found);
+        assert_eq!(number(&found, "flows"), 240.0);
+    }
+}
