@@ -52,13 +52,17 @@ impl Walk<'_> {
         self.ethernet(rest.skip(12));
     }
 
-    /// IEEE 802.2 LLC; SNAP carries an EtherType (RFC 1042).
+    /// IEEE 802.2 LLC; SNAP carries an EtherType (RFC 1042, IEEE 802.1H), or a number of the organization named in it.
     pub(crate) fn llc(&mut self, frame: Span<'_>) {
         let Some(header) = frame.array::<3>(0) else { return self.too_short("LLC", frame) };
         match *header {
             [0xaa, 0xaa, 0x03] => {
-                let Some(ether_type) = frame.u16(6) else { return self.too_short("SNAP", frame) };
-                self.network(ether_type, frame.skip(8));
+                let Some(&[o0, o1, o2, p0, p1]) = frame.array(3) else { return self.too_short("SNAP", frame) };
+                let protocol = u16::from_be_bytes([p0, p1]);
+                match u32::from_be_bytes([0, o0, o1, o2]) {
+                    0 | 0x00_00f8 => self.network(protocol, frame.skip(8)),
+                    organization => self.undecoded(Undecoded::Snap(organization, protocol)),
+                }
             }
             [0x06, 0x06, 0x03] => self.raw_ip(frame.skip(3)),
             [point, ..] => self.undecoded(Undecoded::Llc(point)),

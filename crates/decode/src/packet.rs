@@ -50,9 +50,10 @@ pub mod flag {
     pub const IPV6: u16 = 1;
     /// The source is the higher endpoint of (address, port): the same flow's two directions differ in this bit.
     pub const FROM_HIGHER: u16 = 1 << 1;
-    /// The IPv4 header checksum is wrong.
+    /// The IPv4 header checksum is wrong, of this packet or of one that it was tunnelled in.
     pub const BAD_IP_CHECKSUM: u16 = 1 << 2;
-    /// The TCP, UDP, SCTP or ICMP checksum is wrong (computed only where the whole packet was captured).
+    /// The TCP, UDP or ICMP checksum is wrong, of this packet or of one that it was tunnelled in. Computed only where the
+    /// whole packet was captured; SCTP's is not computed.
     pub const BAD_CHECKSUM: u16 = 1 << 3;
     /// The frame was cut by the snap length inside this packet.
     pub const TRUNCATED: u16 = 1 << 4;
@@ -162,5 +163,24 @@ impl Packet {
         let from = if self.has(flag::REASSEMBLED) { buffers.reassembled } else { buffers.frames };
         let start = self.payload_offset as usize;
         from.get(start..start + self.payload_captured as usize).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A flood is millions of them a second: two cache lines at most.
+    #[test]
+    fn a_packet_is_small() {
+        assert!(size_of::<Packet>() <= 112);
+    }
+
+    #[test]
+    fn addresses_of_both_families_round_trip() {
+        for text in ["192.0.2.1", "2001:db8::1", "::"] {
+            let ip: IpAddr = text.parse().unwrap();
+            assert_eq!(Address::from(ip).ip(), ip);
+        }
     }
 }

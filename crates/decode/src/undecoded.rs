@@ -11,6 +11,8 @@ pub enum Undecoded {
     EtherType(u16),
     /// An LLC destination service access point that is not SNAP or IP.
     Llc(u8),
+    /// A SNAP protocol of an organization's own: its identifier, and its number for the protocol.
+    Snap(u32, u16),
     /// A PPP protocol that is not IP.
     Ppp(u16),
     /// An address family of a loopback header that is not IP.
@@ -35,6 +37,10 @@ impl fmt::Display for Undecoded {
                 Some(name) => write!(f, "LLC 0x{point:02x} ({name})"),
                 None => write!(f, "LLC 0x{point:02x}"),
             },
+            Self::Snap(organization, protocol) => match snap_name(organization, protocol) {
+                Some(name) => write!(f, "SNAP {organization:06x} 0x{protocol:04x} ({name})"),
+                None => write!(f, "SNAP {organization:06x} 0x{protocol:04x}"),
+            },
             Self::Ppp(protocol) => write!(f, "PPP protocol 0x{protocol:04x}"),
             Self::Family(family) => write!(f, "loopback address family {family}"),
             Self::Cut(layer) => write!(f, "cut {layer}"),
@@ -48,7 +54,6 @@ impl fmt::Display for Undecoded {
 fn ether_type_name(ether_type: u16) -> Option<&'static str> {
     Some(match ether_type {
         0x0842 => "Wake-on-LAN",
-        0x2000 => "CDP",
         0x22f0 => "AVTP",
         0x22f3 => "TRILL",
         0x6002 => "DEC MOP",
@@ -80,6 +85,19 @@ fn ether_type_name(ether_type: u16) -> Option<&'static str> {
     })
 }
 
+/// What people call a SNAP protocol of Cisco's.
+fn snap_name(organization: u32, protocol: u16) -> Option<&'static str> {
+    Some(match (organization, protocol) {
+        (0x00_000c, 0x0104) => "PAgP",
+        (0x00_000c, 0x010b) => "PVST+",
+        (0x00_000c, 0x0111) => "UDLD",
+        (0x00_000c, 0x2000) => "CDP",
+        (0x00_000c, 0x2003) => "VTP",
+        (0x00_000c, 0x2004) => "DTP",
+        _ => return None,
+    })
+}
+
 /// What people call an LLC service access point.
 fn llc_name(point: u8) -> Option<&'static str> {
     Some(match point {
@@ -99,6 +117,7 @@ mod tests {
     fn names_are_readable() {
         assert_eq!(Undecoded::EtherType(0x88cc).to_string(), "ethertype 0x88cc (LLDP)");
         assert_eq!(Undecoded::EtherType(0x1234).to_string(), "ethertype 0x1234");
+        assert_eq!(Undecoded::Snap(0x0c, 0x2000).to_string(), "SNAP 00000c 0x2000 (CDP)");
         assert_eq!(Undecoded::LinkType(195).to_string(), "link type 195");
         assert_eq!(Undecoded::Malformed("IPv4").to_string(), "malformed IPv4");
     }
