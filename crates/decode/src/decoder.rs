@@ -16,6 +16,9 @@ const MAX_TUNNELS: u8 = 4;
 /// `LINKTYPE_FDDI`.
 const FDDI: LinkType = LinkType(10);
 
+/// `LINKTYPE_PPI`.
+const PPI: LinkType = LinkType(192);
+
 /// `LINKTYPE_NFLOG`.
 const NFLOG: LinkType = LinkType(239);
 
@@ -106,7 +109,7 @@ pub(crate) struct Around {
 }
 
 impl Walk<'_> {
-    fn link(&mut self, link: LinkType, span: Span<'_>) {
+    pub(crate) fn link(&mut self, link: LinkType, span: Span<'_>) {
         match link {
             LinkType::ETHERNET => self.ethernet(span),
             LinkType::RAW | LinkType::RAW_BSD | LinkType::RAW_OPENBSD | LinkType::IPV4 | LinkType::IPV6 => {
@@ -120,6 +123,7 @@ impl Walk<'_> {
             LinkType::PPP | LinkType::PPP_HDLC => self.ppp(span),
             LinkType::PPP_ETHERNET => self.pppoe(span),
             FDDI => self.fddi(span),
+            PPI => self.per_packet_information(span),
             NFLOG => self.nflog(span),
             CISCO_HDLC => self.cisco_hdlc(span),
             other => self.undecoded(Undecoded::LinkType(other.0)),

@@ -1,5 +1,7 @@
 //! Link layers: Ethernet, Linux cooked capture, loopback, raw IP.
 
+use lapwing_capture::LinkType;
+
 use crate::decoder::Walk;
 use crate::network::{ETHER_TYPE_IPV4, ETHER_TYPE_IPV6};
 use crate::span::Span;
@@ -134,6 +136,18 @@ impl Walk<'_> {
             }
         }
         self.too_short("NFLOG", frame);
+    }
+
+    /// Per-packet information (<https://www.tcpdump.org/linktypes/LINKTYPE_PPI.html>): version, flags, length, and the link
+    /// type of what follows, all little-endian.
+    pub(crate) fn per_packet_information(&mut self, frame: Span<'_>) {
+        let Some(&[0, _, n0, n1, t0, t1, 0, 0]) = frame.array(0) else { return self.too_short("PPI", frame) };
+        let length = usize::from(u16::from_le_bytes([n0, n1]));
+        if length < 8 || length > frame.bytes.len() {
+            self.too_short("PPI", frame);
+        } else if self.descend() {
+            self.link(LinkType(u16::from_le_bytes([t0, t1])), frame.skip(length));
+        }
     }
 
     /// IP without anything before it: the version field tells which.

@@ -58,6 +58,9 @@ impl Walk<'_> {
 
     /// Several frames in one (A-MSDU), each filled up to a multiple of four bytes.
     fn subframes(&mut self, mut body: Span<'_>) {
+        if body.bytes.len() < SUBFRAME_HEADER {
+            return self.too_short("802.11 aggregate", body);
+        }
         let around = self.around;
         while body.bytes.len() >= SUBFRAME_HEADER {
             let (Some(destination), Some(source)) = (body.array(0), body.array(6)) else { return };

@@ -4,7 +4,7 @@ use lapwing_capture::{Frame, LinkType, Timestamp};
 use lapwing_decode::{DecodeOptions, Decoder, Fragment, Packet, PacketBatch, flag};
 use proptest::prelude::*;
 
-const LINK_TYPES: [u16; 18] = [0, 1, 9, 10, 12, 14, 50, 51, 101, 104, 105, 108, 113, 127, 228, 229, 239, 276];
+const LINK_TYPES: [u16; 19] = [0, 1, 9, 10, 12, 14, 50, 51, 101, 104, 105, 108, 113, 127, 192, 228, 229, 239, 276];
 
 fn decode(link: u16, data: &[u8], length: u32, offset: u32) -> PacketBatch {
     let mut out = PacketBatch::default();

@@ -134,9 +134,10 @@ fn cooked_captures_know_the_source() {
 }
 
 #[test]
-fn netfilter_logs_in_both_byte_orders() {
+fn netfilter_logs_in_both_byte_orders_and_ppi() {
     let length = ipv4().len() as u8 + 4;
     holds(LinkType(239), &join(&[&[2, 0, 0, 5, 5, 0, 10, 0, b'x', 0, 0, 0, length, 0, 9, 0], &ipv4(), &[0]]));
+    holds(LinkType(192), &join(&[&[0, 0, 12, 0, 101, 0, 0, 0], &[0; 4], &ipv4()]));
     holds(LinkType(239), &join(&[&[2, 0, 0, 5, 0, 5, 0, 10, b'x', 0, 0, 0, 0, length, 0, 9], &ipv4(), &[0]]));
 }
 
