@@ -6,6 +6,7 @@
 mod batch;
 mod error;
 mod file;
+mod filter;
 mod folder;
 mod framing;
 mod inputs;
@@ -21,6 +22,7 @@ mod writer;
 
 pub use batch::{Frame, FrameBatch, FrameIndex};
 pub use error::{Problem, SourceError};
+pub use filter::{Filter, FilterError, Instruction, Program};
 pub use folder::{Expansion, expand};
 pub use inputs::Inputs;
 pub use link::LinkType;
