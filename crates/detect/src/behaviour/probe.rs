@@ -56,7 +56,7 @@ pub(crate) enum Outcome {
     Refused,
     /// Nothing.
     Unanswered,
-    /// The door opened, and the one who knocked ran away (reset before the handshake was over).
+    /// The door opened, and the one who knocked ran away: the handshake was never finished.
     HalfOpen,
     /// The door opened, and nobody said anything.
     Empty,
@@ -137,8 +137,8 @@ fn syn_outcome(flow: &Flow) -> Outcome {
     if orig.payload_packets > 0 || resp.payload_packets > 0 {
         return Outcome::Conversation;
     }
-    // nmap -sS: SYN, SYN-ACK, RST without ever an ACK.
-    if orig.flags[RST] > 0 && orig.flags[ACK] == 0 { Outcome::HalfOpen } else { Outcome::Empty }
+    // nmap -sS: SYN, SYN-ACK, then a reset or nothing, never an ACK.
+    if orig.flags[ACK] == 0 { Outcome::HalfOpen } else { Outcome::Empty }
 }
 
 /// Ports that traceroute counts up from, by default (Van Jacobson's program and its descendants).

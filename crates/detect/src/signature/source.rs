@@ -32,7 +32,7 @@ macro_rules! shipped {
     };
 }
 
-const SHIPPED: &[(&str, &str, &str)] = shipped!["network-scan", "port-scan"];
+const SHIPPED: &[(&str, &str, &str)] = shipped!["brute-force", "flood", "network-scan", "port-scan", "reflection"];
 
 /// The rules in the binary.
 #[must_use]
