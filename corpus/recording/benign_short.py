@@ -44,23 +44,23 @@ def web_crowd(net, capture):
     play(net, capture, lambda: together(*(lambda seed=seed: visitors(seed) for seed in range(3))))
 
 
-@quiet("benign-speed-test", "A laptop measures its line: iperf3 to a server on the internet, up and down, by TCP at 25 Mbit/s for eight "
+@quiet("benign-speed-test", "A laptop measures its line: iperf3 to a server on the internet, up and down, by TCP at 12 Mbit/s for eight "
        "seconds each and by UDP at 4 Mbit/s for six.",
-       (Claim("full segments up", f"ip.src=={LAPTOP} && tcp.dstport==5201 && ip.len>1400", 10_000),
+       (Claim("full segments up", f"ip.src=={LAPTOP} && tcp.dstport==5201 && ip.len>1400", 6_000),
         Claim("UDP datagrams", f"ip.src=={LAPTOP} && udp.dstport==5201", 1500)), ("iperf3",), snaplen=66)
 def speed_test(net, capture):
     build(net)
-    services.iperf_server(net, "internet")
+    services.iperf_server(net, "internet", "203.0.113.90")
 
     def work():
-        for options in (("-t", 8, "-b", "25M"), ("-t", 8, "-b", "25M", "-R"), ("-u", "-t", 6, "-b", "4M")):
+        for options in (("-t", 8, "-b", "12M"), ("-t", 8, "-b", "12M", "-R"), ("-u", "-t", 6, "-b", "4M")):
             net.attack("laptop", "iperf3", "-c", "203.0.113.90", *options)
 
     play(net, capture, work)
 
 
-@quiet("benign-backup", "A server's backup: 60 MB to the storage in the same home by scp, while the sensor and the laptop do their work.",
-       (Claim("full segments to the storage", "ip.dst==192.168.50.11 && ip.len>1400", 40_000),), ("openssh-client", "openssh-server", "sshpass"),
+@quiet("benign-backup", "A server's backup: 30 MB to the storage in the same home by scp, while the sensor and the laptop do their work.",
+       (Claim("full segments to the storage", "ip.dst==192.168.50.11 && ip.len>1400", 20_000),), ("openssh-client", "openssh-server", "sshpass"),
        devices=(*DEVICES, "nas"), snaplen=66)
 def backup(net, capture):
     build(net)
@@ -68,8 +68,8 @@ def backup(net, capture):
     services.ssh(net, "nas")
     bulk = net.state / "bulk"
     chance = random.Random("bulk")
-    bulk.write_bytes(b"".join(chance.randbytes(1_000_000) for _ in range(60)))
-    play(net, capture, lambda: net.attack("server", "sshpass", "-p", "tape", "scp", "-l", 32000, "-o", "StrictHostKeyChecking=no", "-o",
+    bulk.write_bytes(b"".join(chance.randbytes(1_000_000) for _ in range(30)))
+    play(net, capture, lambda: net.attack("server", "sshpass", "-p", "tape", "scp", "-l", 16000, "-o", "StrictHostKeyChecking=no", "-o",
                                           "UserKnownHostsFile=/dev/null", bulk, "backup@192.168.50.11:backup.tar", timeout=120))
 
 
@@ -174,7 +174,7 @@ def mqtt_reconnects(net, capture):
        ("iperf3",), snaplen=66)
 def video_call(net, capture):
     build(net)
-    services.iperf_server(net, "internet")
+    services.iperf_server(net, "internet", "198.51.100.61")
     play(net, capture, lambda: net.attack("laptop", "iperf3", "-u", "--bidir", "-b", "600k", "-l", 800, "-t", 60, "-c", "198.51.100.61", timeout=90))
 
 

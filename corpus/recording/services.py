@@ -98,7 +98,7 @@ def ssh(net, name, tries=6):
     sh("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key)
     Path("/run/sshd").mkdir(exist_ok=True)
     conf = config(net, f"sshd-{name}.conf", f"Port 22\nHostKey {key}\nUsePAM no\nPasswordAuthentication yes\nPidFile none\n"
-                  "UseDNS no\nMaxStartups 100\nMaxAuthTries {tries}\nSubsystem sftp internal-sftp\nPrintMotd no\n")
+                  f"UseDNS no\nMaxStartups 100\nMaxAuthTries {tries}\nSubsystem sftp internal-sftp\nPrintMotd no\n")
     net.start(name, "/usr/sbin/sshd", "-D", "-e", "-f", conf, log="sshd")
     wait_for_port(net, name, 22)
 
@@ -139,8 +139,9 @@ def coap(net, name):
     net.start(name, "coap-server-notls", "-A", "0.0.0.0", "-v", "3", log="coap")
 
 
-def iperf_server(net, name):
-    net.start(name, "iperf3", "-s", log="iperf3")
+def iperf_server(net, name, address="0.0.0.0"):
+    """Bound to one address: else its UDP answers would come from another of the internet's many."""
+    net.start(name, "iperf3", "-s", "-B", address, log="iperf3")
     wait_for_port(net, name, 5201)
 
 
