@@ -32,21 +32,25 @@ pub enum Partition {
     HostPair,
     /// One shard for everything.
     Network,
+    /// One shard for what is seen of the link itself: ARP packets, no flows.
+    Link,
 }
 
 impl Partition {
-    /// The shard of `fact`, below [`SHARDS`]; the same in every run. ARP packets belong to the network partition alone.
+    /// The shard of `fact`, below [`SHARDS`]; the same in every run. `None` where the partition does not look at it: ARP
+    /// packets reach the link and the network alone, flows all but the link.
     #[must_use]
     pub fn shard(self, fact: &Observation<'_>) -> Option<usize> {
         let flow = match fact {
             Observation::FlowStarted(flow) | Observation::FlowProgress(flow) | Observation::FlowEnded(flow) => flow,
-            Observation::Arp(_) => return (self == Self::Network).then_some(0),
+            Observation::Arp(_) => return matches!(self, Self::Network | Self::Link).then_some(0),
         };
         Some(match self {
             Self::Actor => shard_of(fold(&actor(flow))),
             Self::Target => shard_of(fold(&target(flow))),
             Self::HostPair => shard_of(fold(&flow.originator.address) ^ fold(&flow.responder.address)),
             Self::Network => 0,
+            Self::Link => return None,
         })
     }
 }

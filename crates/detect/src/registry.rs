@@ -2,7 +2,9 @@
 
 use lapwing_protocol::LocalNetworks;
 
-use crate::behaviour::{self, Flood, HorizontalScan, Login, Reflection, VerticalScan};
+use crate::behaviour::{
+    self, ArpWatch, BrokerSession, Exfiltration, Flood, HorizontalScan, Login, Reflection, SlowRequest, VerticalScan,
+};
 use crate::{Detector, DetectorInfo};
 
 /// What detectors need to know of the site.
@@ -23,6 +25,9 @@ pub struct DetectorEntry {
 
 /// Every detector, by name.
 pub const DETECTORS: &[DetectorEntry] = &[
+    DetectorEntry { info: &behaviour::ARP, build: |_| Box::new(ArpWatch::new()) },
+    DetectorEntry { info: &behaviour::BROKER_SESSION, build: |_| Box::new(BrokerSession) },
+    DetectorEntry { info: &behaviour::EXFILTRATION, build: |config| Box::new(Exfiltration::new(config.local.clone())) },
     DetectorEntry { info: &behaviour::FLOOD, build: |config| Box::new(Flood::new(config.local.clone())) },
     DetectorEntry {
         info: &behaviour::HORIZONTAL_SCAN,
@@ -30,6 +35,7 @@ pub const DETECTORS: &[DetectorEntry] = &[
     },
     DetectorEntry { info: &behaviour::LOGIN, build: |config| Box::new(Login::new(config.local.clone())) },
     DetectorEntry { info: &behaviour::REFLECTION, build: |config| Box::new(Reflection::new(config.local.clone())) },
+    DetectorEntry { info: &behaviour::SLOW_REQUEST, build: |_| Box::new(SlowRequest::new()) },
     DetectorEntry {
         info: &behaviour::VERTICAL_SCAN,
         build: |config| Box::new(VerticalScan::new(config.local.clone())),

@@ -1,5 +1,8 @@
 //! Quantities per host, host pair, device and network, measured for the signatures to judge.
 
+mod arp;
+mod broker_session;
+mod exfiltration;
 mod flood;
 mod growth;
 mod horizontal_scan;
@@ -7,18 +10,27 @@ mod login;
 mod outcomes;
 mod probe;
 mod reflection;
+mod slow_request;
 mod vertical_scan;
 
+pub use arp::ArpWatch;
+pub use broker_session::BrokerSession;
+pub use exfiltration::Exfiltration;
 pub use flood::Flood;
 pub use horizontal_scan::HorizontalScan;
 pub use login::Login;
 pub use reflection::Reflection;
+pub use slow_request::SlowRequest;
 pub use vertical_scan::VerticalScan;
 
+pub(crate) use arp::INFO as ARP;
+pub(crate) use broker_session::INFO as BROKER_SESSION;
+pub(crate) use exfiltration::INFO as EXFILTRATION;
 pub(crate) use flood::INFO as FLOOD;
 pub(crate) use horizontal_scan::INFO as HORIZONTAL_SCAN;
 pub(crate) use login::INFO as LOGIN;
 pub(crate) use reflection::INFO as REFLECTION;
+pub(crate) use slow_request::INFO as SLOW_REQUEST;
 pub(crate) use vertical_scan::INFO as VERTICAL_SCAN;
 
 use lapwing_capture::Timestamp;

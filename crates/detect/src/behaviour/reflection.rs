@@ -155,7 +155,7 @@ fn unasked(flow: &Flow) -> Option<Answer> {
     };
     let begins_with_answer = flow.protocol == 17
         || matches!(flow.history.as_str().trim_start_matches('^').as_bytes().first(), Some(b'h' | b'H'));
-    (is_answer && begins_with_answer).then(|| Answer {
+    (is_answer && begins_with_answer).then_some(Answer {
         victim: victim.address,
         server: server.address,
         service: if flow.protocol == 6 { TCP } else { server.port },
