@@ -6,6 +6,7 @@
 use lapwing_capture::Timestamp;
 use lapwing_decode::{Address, Packet, Tunnel, flag};
 
+use crate::extras::FlowExtras;
 use crate::ports::{ICMP, ICMP6, TCP, UDP};
 use crate::queue::Place;
 use crate::tcp::TcpSide;
@@ -105,8 +106,6 @@ pub(crate) struct Side {
     size_max: u16,
     ttl: (u8, u8),
     mac: [u8; 6],
-    /// Not a number: not measured.
-    pub(crate) entropy: f32,
     pub(crate) tcp: TcpSide,
 }
 
@@ -131,7 +130,6 @@ impl Default for Side {
             size_max: 0,
             ttl: (u8::MAX, 0),
             mac: [0; 6],
-            entropy: f32::NAN,
             tcp: TcpSide::default(),
         }
     }
@@ -298,8 +296,9 @@ impl Entry {
         }
     }
 
-    /// The flow as it stands, to be read.
-    pub(crate) fn flow(&self) -> Flow {
+    /// The flow as it stands, to be read. Inlined so that it is written where it stays: it is 500 bytes.
+    #[inline(always)]
+    pub(crate) fn flow(&self, extras: FlowExtras) -> Flow {
         let originator = self.originator();
         let ends = [
             Endpoint { address: self.low, port: self.low_port },
@@ -320,17 +319,22 @@ impl Entry {
             last: Timestamp::from_nanos(self.last),
             first_frame: self.first_frame,
             last_frame: self.first_frame + u64::from(self.last_frame_delta),
-            orig: self.half(originator, mac),
-            resp: self.half(1 - originator, mac),
+            orig: self.half(originator, mac, extras.entropy[originator]),
+            resp: self.half(1 - originator, mac, extras.entropy[1 - originator]),
             state: self.state(),
             history: self.history,
-            series: None,
+            series: extras.series,
         }
     }
 
-    fn half(&self, side: usize, mac: bool) -> Half {
+    #[inline(always)]
+    fn half(&self, side: usize, mac: bool, entropy: Option<f32>) -> Half {
         let half = &self.sides[side];
         let is_tcp = self.protocol == TCP;
+        let mac = mac.then_some(half.mac);
+        if half.packets == 0 && !is_tcp {
+            return Half { mac, ..Half::default() };
+        }
         Half {
             packets: half.packets,
             ip_bytes: half.ip_bytes,
@@ -342,9 +346,9 @@ impl Entry {
             sizes: half.sizes(),
             gaps: half.gaps(),
             ttl: if half.packets == 0 { (0, 0) } else { half.ttl },
-            mac: mac.then_some(half.mac),
+            mac,
             bursts: half.bursts,
-            entropy: (!half.entropy.is_nan()).then_some(half.entropy),
+            entropy,
         }
     }
 
@@ -415,6 +419,10 @@ impl Side {
     fn sizes(&self) -> Moments {
         if self.packets == 0 {
             return Moments::default();
+        }
+        if self.packets == 1 {
+            let size = f32::from(self.size_min);
+            return Moments { count: 1, mean: size, m2: 0.0, min: size, max: size };
         }
         let (count, total) = (self.packets as f64, self.ip_bytes as f64);
         let mean = total / count;

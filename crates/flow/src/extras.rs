@@ -15,6 +15,8 @@ pub(crate) struct Extras {
     with_series: bool,
     with_entropy: bool,
     series: Vec<Early>,
+    /// Of the lower and the higher endpoint's first payload; not a number before it came.
+    entropy: Vec<[f32; 2]>,
 }
 
 /// The first packets of a flow, until it is worth a series of its own.
@@ -26,26 +28,46 @@ struct Early {
     full: Option<Box<PacketSeries>>,
 }
 
+/// The extras of one flow.
+#[derive(Debug, Default)]
+pub(crate) struct FlowExtras {
+    /// Directions by originator.
+    pub(crate) series: Option<Box<PacketSeries>>,
+    /// Of the lower and the higher endpoint's first payload.
+    pub(crate) entropy: [Option<f32>; 2],
+}
+
 impl Extras {
     pub(crate) fn new(config: &FlowConfig) -> Self {
-        Self { with_series: config.packet_series, with_entropy: config.payload_entropy, series: Vec::new() }
+        Self {
+            with_series: config.packet_series,
+            with_entropy: config.payload_entropy,
+            series: Vec::new(),
+            entropy: Vec::new(),
+        }
     }
 
     /// A flow begins at this place.
     pub(crate) fn start(&mut self, slot: u32) {
-        if !self.with_series {
-            return;
+        let slot = slot as usize;
+        if self.with_series {
+            if self.series.len() <= slot {
+                self.series.resize_with(slot + 1, Early::default);
+            }
+            self.series[slot] = Early::default();
         }
-        if self.series.len() <= slot as usize {
-            self.series.resize_with(slot as usize + 1, Early::default);
+        if self.with_entropy {
+            if self.entropy.len() <= slot {
+                self.entropy.resize(slot + 1, [f32::NAN; 2]);
+            }
+            self.entropy[slot] = [f32::NAN; 2];
         }
-        self.series[slot as usize] = Early::default();
     }
 
     /// A packet that was just counted.
-    pub(crate) fn note(&mut self, slot: u32, entry: &mut Entry, side: usize, packet: &Packet, buffers: Buffers<'_>) {
-        if self.with_entropy && packet.payload_captured > 0 && entry.sides[side].entropy.is_nan() {
-            entry.sides[side].entropy = entropy(packet.payload(buffers));
+    pub(crate) fn note(&mut self, slot: u32, entry: &Entry, side: usize, packet: &Packet, buffers: Buffers<'_>) {
+        if self.with_entropy && packet.payload_captured > 0 && self.entropy[slot as usize][side].is_nan() {
+            self.entropy[slot as usize][side] = entropy(packet.payload(buffers));
         }
         if self.with_series {
             let count = entry.packets();
@@ -55,16 +77,21 @@ impl Extras {
         }
     }
 
-    /// The series of a flow, directions by originator. `take`: it is not needed again.
-    pub(crate) fn series(&mut self, slot: u32, originator_is_higher: bool, take: bool) -> Option<Box<PacketSeries>> {
-        let early = self.series.get_mut(slot as usize)?;
-        let mut series = if take { early.full.take() } else { early.full.clone() };
-        if let Some(series) = &mut series
+    /// The extras of a flow. `is_end`: they are not needed again.
+    pub(crate) fn of(&mut self, slot: u32, originator_is_higher: bool, is_end: bool) -> FlowExtras {
+        let mut extras = FlowExtras::default();
+        if let Some(measured) = self.entropy.get(slot as usize) {
+            extras.entropy = measured.map(|entropy| (!entropy.is_nan()).then_some(entropy));
+        }
+        if let Some(early) = self.series.get_mut(slot as usize) {
+            extras.series = if is_end { early.full.take() } else { early.full.clone() };
+        }
+        if let Some(series) = &mut extras.series
             && originator_is_higher
         {
             series.turn();
         }
-        series
+        extras
     }
 }
 

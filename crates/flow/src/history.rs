@@ -22,6 +22,11 @@ impl History {
         std::str::from_utf8(&self.letters[..usize::from(self.length)]).unwrap_or_default()
     }
 
+    /// Whether this letter is all there is.
+    pub(crate) fn is_only(&self, letter: u8) -> bool {
+        self.length == 1 && self.letters[0] == letter
+    }
+
     /// Whether the originator's SYN was followed by its reset and by no answer or data of its own in between: what tells
     /// `RSTOS0` (Zeek's pattern `\^?S[^HAFGIQ]*R.*`).
     pub(crate) fn is_syn_then_reset(&self) -> bool {

@@ -35,6 +35,11 @@ impl Index {
         if cell.hash == hash { cell.slot } else { NONE }
     }
 
+    /// Asks the memory for the cell that [`Index::guess`] will read.
+    pub(crate) fn prefetch(&self, hash: u32) {
+        crate::prefetch::whole(&self.cells[hash as usize & self.mask()]);
+    }
+
     /// The place with this hash for which `is_it` holds.
     pub(crate) fn find(&self, hash: u32, mut is_it: impl FnMut(u32) -> bool) -> Option<u32> {
         let mask = self.mask();

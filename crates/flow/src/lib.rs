@@ -12,12 +12,15 @@ mod extras;
 mod history;
 mod index;
 mod ports;
+mod prefetch;
 mod queue;
 mod reassembly;
 mod record;
 mod series;
 mod table;
 mod tcp;
+#[cfg(test)]
+mod testing;
 
 pub use config::*;
 pub use counters::FlowCounters;

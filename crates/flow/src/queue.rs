@@ -47,13 +47,15 @@ impl Default for Place {
 pub(crate) struct Queues {
     heads: [u32; QUEUES],
     tails: [u32; QUEUES],
+    /// When each head must be looked at; no later than it must.
+    checks: [i64; QUEUES],
     /// No head runs out before this moment.
     pub(crate) next_check: i64,
 }
 
 impl Queues {
     pub(crate) fn new() -> Self {
-        Self { heads: [NONE; QUEUES], tails: [NONE; QUEUES], next_check: i64::MAX }
+        Self { heads: [NONE; QUEUES], tails: [NONE; QUEUES], checks: [i64::MAX; QUEUES], next_check: i64::MAX }
     }
 
     /// Puts a flow at the back of the queue its state asks for.
@@ -66,6 +68,7 @@ impl Queues {
         let check = since.saturating_add(PERIODS[queue]);
         if tail == NONE {
             self.heads[queue] = slot;
+            self.checks[queue] = check;
             self.next_check = self.next_check.min(check);
         } else {
             slab[tail as usize].place.next = slot;
@@ -79,6 +82,10 @@ impl Queues {
         let queue = usize::from(queue);
         if previous == NONE {
             self.heads[queue] = next;
+            // The new head was put there later, so the old check is early enough; `due` looks closer.
+            if next == NONE {
+                self.checks[queue] = i64::MAX;
+            }
         } else {
             slab[previous as usize].place.next = next;
         }
@@ -87,8 +94,6 @@ impl Queues {
         } else {
             slab[next as usize].place.previous = previous;
         }
-        // A head that came to the front may run out before `next_check` said: never, its period is the queue's and it was
-        // put there later. So `next_check` stays a lower bound.
     }
 
     /// Notes a packet of a flow: moves it to the back if it has stayed long enough.
@@ -104,18 +109,21 @@ impl Queues {
 
     /// A flow whose timer may have run out by `now`; else notes when to look again.
     pub(crate) fn due(&mut self, slab: &[Entry], now: i64) -> Option<u32> {
-        let mut next_check = i64::MAX;
-        for (head, period) in self.heads.iter().zip(PERIODS) {
-            if *head == NONE {
+        for ((head, check), period) in self.heads.iter().zip(&mut self.checks).zip(PERIODS) {
+            if *check > now {
                 continue;
             }
-            let check = slab[*head as usize].place.since.saturating_add(period);
-            if check <= now {
+            let place = &slab[*head as usize].place;
+            *check = place.since.saturating_add(period);
+            if *check <= now {
+                if let Some(next) = slab.get(place.next as usize) {
+                    // It is likely due soon too, and long out of the cache.
+                    crate::prefetch::whole(next);
+                }
                 return Some(*head);
             }
-            next_check = next_check.min(check);
         }
-        self.next_check = next_check;
+        self.next_check = self.checks.iter().copied().min().unwrap_or(i64::MAX);
         None
     }
 

@@ -8,6 +8,7 @@ use crate::entry::{Entry, bit};
 use crate::extras::Extras;
 use crate::index::Index;
 use crate::ports::{ICMP, ICMP6, SCTP, TCP, UDP, is_likely_server};
+use crate::prefetch;
 use crate::queue::{NONE, Queues};
 use crate::tcp::{self, Blocks};
 use crate::{EndReason, FlowCounters, FlowEvent, FlowEventKind};
@@ -113,21 +114,20 @@ impl FlowTable {
         !self.is_empty()
     }
 
-    /// Touches what the run's packets will need, so that the cache misses overlap.
+    /// Asks for what the run's packets will need, so that the cache misses overlap.
     fn fetch(&self, packets: &[Packet], run: &[u32]) {
-        let mut slots = [NONE; RUN];
-        for (slot, index) in slots.iter_mut().zip(run) {
+        for index in run {
             if let Some(packet) = packets.get(*index as usize) {
-                *slot = self.index.guess(packet.hash as u32);
+                self.index.prefetch(packet.hash as u32);
             }
         }
-        let mut touched = 0;
-        for slot in slots {
-            if let Some(entry) = self.slab.get(slot as usize) {
-                touched ^= entry.hash ^ entry.history_seen;
+        for index in run {
+            if let Some(packet) = packets.get(*index as usize)
+                && let Some(entry) = self.slab.get(self.index.guess(packet.hash as u32) as usize)
+            {
+                prefetch::whole(entry);
             }
         }
-        std::hint::black_box(touched);
     }
 
     fn take(&mut self, packet: &Packet, buffers: Buffers<'_>, events: &mut Vec<FlowEvent>) {
@@ -290,10 +290,9 @@ impl FlowTable {
 
     fn report(&mut self, slot: u32, time: i64, frame: u64, kind: FlowEventKind, events: &mut Vec<FlowEvent>) {
         let entry = &self.slab[slot as usize];
-        let mut flow = entry.flow();
         let is_end = matches!(kind, FlowEventKind::Ended(_));
-        flow.series = self.extras.series(slot, entry.has(bit::FROM_HIGHER), is_end);
-        events.push(FlowEvent { time: Timestamp::from_nanos(time), frame, kind, flow });
+        let extras = self.extras.of(slot, entry.has(bit::FROM_HIGHER), is_end);
+        events.push(FlowEvent { time: Timestamp::from_nanos(time), frame, kind, flow: entry.flow(extras) });
     }
 
     /// At 8, 64, 512 … packets, and with the first packet of each minute since the start.
@@ -340,3 +339,6 @@ fn begins_flipped(packet: &Packet) -> bool {
 
 /// 255.255.255.255 answers nobody.
 const BROADCAST: lapwing_decode::Address = lapwing_decode::Address::v4([255; 4]);
+
+#[cfg(test)]
+mod tests;

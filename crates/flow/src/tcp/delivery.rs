@@ -114,7 +114,7 @@ impl Entry {
         self.sides[side].bytes = self.sides[side].bytes.saturating_add(length);
         let tcp = self.side_mut(side);
         tcp.gaps = tcp.gaps.saturating_add(1);
-        if is_worth_a_letter(tcp.gaps) {
+        if is_worth_a_letter(tcp.gaps.into()) {
             self.add_letter(side, b'G');
         }
     }

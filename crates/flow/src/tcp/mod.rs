@@ -5,6 +5,7 @@
 
 mod blocks;
 mod delivery;
+mod quick;
 mod side;
 mod state;
 mod timer;
@@ -71,6 +72,12 @@ impl Segment {
 
 /// Takes in a segment of the flow that came from `side`.
 pub(crate) fn take(entry: &mut Entry, blocks: &mut Blocks, side: usize, packet: &Packet) {
+    if !quick::take(entry, side, packet) {
+        take_any(entry, blocks, side, packet);
+    }
+}
+
+fn take_any(entry: &mut Entry, blocks: &mut Blocks, side: usize, packet: &Packet) {
     let segment = Segment {
         side,
         from_originator: side == entry.originator(),
@@ -200,7 +207,7 @@ impl Entry {
 
     /// Writes a letter the first time; tells whether it had come before.
     fn once(&mut self, side: usize, mask: u32, code: u8) -> bool {
-        if matches!(code, b'A' | b'D') && self.history.as_str() == "H" {
+        if matches!(code, b'A' | b'D') && self.history.is_only(b'H') {
             // It began with a SYN-ACK. Those are not flipped, for they may be a stealth scan; but a scan would not be
             // answered like this.
             self.flip();
@@ -231,7 +238,7 @@ impl Entry {
         }
         let sender = &mut self.sides[side].tcp;
         sender.zero_windows = sender.zero_windows.saturating_add(1);
-        if is_worth_a_letter(sender.zero_windows) {
+        if is_worth_a_letter(sender.zero_windows.into()) {
             self.add_letter(side, b'W');
         }
     }
@@ -249,7 +256,7 @@ impl Entry {
     pub(crate) fn note_bad_checksum(&mut self, side: usize) {
         let sender = &mut self.sides[side].tcp;
         sender.bad_checksums = sender.bad_checksums.saturating_add(1);
-        if is_worth_a_letter(sender.bad_checksums) {
+        if is_worth_a_letter(sender.bad_checksums.into()) {
             self.add_letter(side, b'C');
         }
     }

@@ -39,10 +39,11 @@ pub(crate) struct TcpSide {
     pub(crate) last_fin: u32,
     pub(crate) last_rst: u32,
     pub(crate) retransmissions: u32,
-    pub(crate) zero_windows: u32,
-    pub(crate) gaps: u32,
+    /// Counts that only decide on letters; they saturate.
+    pub(crate) zero_windows: u16,
+    pub(crate) gaps: u16,
     /// Also of UDP.
-    pub(crate) bad_checksums: u32,
+    pub(crate) bad_checksums: u16,
     /// Its out-of-order data, in [`Blocks`](super::Blocks).
     pub(crate) blocks: u32,
     pub(crate) state: State,
