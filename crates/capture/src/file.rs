@@ -22,6 +22,8 @@ pub(crate) struct CaptureFile {
     tail: Vec<u8>,
     /// Bytes to pass over before the next record.
     skip: u64,
+    /// Where the record starts of which these are the rest.
+    skipped: u64,
     /// Where the next record starts, less `skip`, counted in bytes after decompression.
     offset: u64,
     /// A batch covers at most this many bytes of input.
@@ -35,6 +37,7 @@ pub(crate) struct CaptureFile {
 pub(crate) struct Bookmark {
     offset: u64,
     skip: u64,
+    skipped: u64,
     framing: Framing,
     pub report: InputReport,
 }
@@ -78,7 +81,7 @@ impl CaptureFile {
         report.format = Some(framing.format());
         tail.drain(..header);
         let (offset, batch_bytes) = (header as u64, FrameBatch::BYTES);
-        Ok(Self { stream, framing, tail, skip: 0, offset, batch_bytes, state: State::Reading, report })
+        Ok(Self { stream, framing, tail, skip: 0, skipped: 0, offset, batch_bytes, state: State::Reading, report })
     }
 
     /// The same with batches that cover at most `bytes` of the input.
@@ -90,16 +93,16 @@ impl CaptureFile {
     /// What it takes to go on here later, with the file closed in the meantime.
     pub(crate) fn bookmark(&self) -> Bookmark {
         let (framing, report) = (self.framing.clone(), self.report.clone());
-        Bookmark { offset: self.offset, skip: self.skip, framing, report }
+        Bookmark { offset: self.offset, skip: self.skip, skipped: self.skipped, framing, report }
     }
 
     /// Opens a file again and goes on at a bookmark.
     pub(crate) fn resume(bookmark: Bookmark, count: &Arc<AtomicU64>) -> Result<Self, SourceError> {
-        let Bookmark { offset, skip, framing, report } = bookmark;
+        let Bookmark { offset, skip, skipped, framing, report } = bookmark;
         let stream = Stream::open_at(&report.path, offset, count)
             .map_err(|source| SourceError::Open { path: report.path.clone(), source })?;
         let (tail, batch_bytes) = (Vec::new(), FrameBatch::BYTES);
-        Ok(Self { stream, framing, tail, skip, offset, batch_bytes, state: State::Reading, report })
+        Ok(Self { stream, framing, tail, skip, skipped, offset, batch_bytes, state: State::Reading, report })
     }
 
     /// Bytes of memory it takes, batch not counted.
@@ -148,10 +151,19 @@ impl CaptureFile {
                 self.offset += here;
                 self.skip -= here;
                 if self.skip > 0 {
-                    // All that was read is behind us: what follows may overwrite itself.
-                    if self.receive(buffer, at, &mut filled, at + chunk)? == 0 {
-                        self.cut_off(self.skip);
+                    // All that was read is behind us: what follows overwrites itself.
+                    let read = self.receive(buffer, at, &mut filled, at + chunk)?;
+                    if read == 0 {
+                        self.cut_off(self.skipped, self.skip);
                         break Progress::End;
+                    }
+                    let dropped = self.skip.min(read as u64);
+                    self.offset += dropped;
+                    self.skip -= dropped;
+                    if self.skip > 0 {
+                        filled = at;
+                    } else {
+                        at += dropped as usize;
                     }
                     continue;
                 }
@@ -168,14 +180,14 @@ impl CaptureFile {
                         at += size as usize;
                         self.offset += size;
                     } else {
-                        self.skip = size;
+                        (self.skip, self.skipped) = (size, self.offset);
                     }
                     if frames.len() == FrameBatch::FRAMES {
                         break Progress::More;
                     }
                 }
                 Ok(Step::Skip { size }) => {
-                    self.skip = size;
+                    (self.skip, self.skipped) = (size, self.offset);
                     if self.offset + size > last && !frames.is_empty() {
                         break Progress::More;
                     }
@@ -190,7 +202,7 @@ impl CaptureFile {
                     let wanted = (filled + chunk).min(self.batch_bytes).max(at + size);
                     if self.receive(buffer, filled, &mut filled, wanted)? == 0 {
                         if filled > at {
-                            self.cut_off((at + size - filled) as u64);
+                            self.cut_off(self.offset, (at + size - filled) as u64);
                         }
                         break Progress::End;
                     }
@@ -226,14 +238,13 @@ impl CaptureFile {
         }
     }
 
-    /// The file ends inside the record at `self.offset`: `missing` bytes of it at least are not there.
-    fn cut_off(&mut self, missing: u64) {
-        self.report.truncated_at = Some(self.offset);
+    /// The file ends inside the record at `offset`: `missing` bytes of it at least are not there.
+    fn cut_off(&mut self, offset: u64, missing: u64) {
+        self.report.truncated_at = Some(offset);
         self.report.warn(format!(
-            "{}: cut off in the record at byte {}: at least {missing} bytes of it are missing; the frames before it are \
-             kept; copy the file again if the original is whole",
-            self.report.path.display(),
-            self.offset
+            "{}: cut off in the record at byte {offset}: at least {missing} bytes of it are missing; the frames before it \
+             are kept; copy the file again if the original is whole",
+            self.report.path.display()
         ));
     }
 }
