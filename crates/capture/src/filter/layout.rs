@@ -230,7 +230,6 @@ fn ppp_protocol(protocol: u32) -> u32 {
         ethertype::IP6 => 0x0057,
         ethertype::DECNET => 0x0027,
         ethertype::APPLETALK => 0x0029,
-        ethertype::MPLS => 0x0281,
         ethertype::SAP_ISO => 0x0023,
         ethertype::SAP_SPANNING_TREE => 0x0031,
         ethertype::SAP_IPX => 0x002b,

@@ -36,6 +36,8 @@ type Lowered<T> = Result<T, String>;
 const FRAGMENT_OFFSET: u32 = 0x1fff;
 const FRAGMENT_HEADER: u32 = 44;
 const ICMP6: u32 = 58;
+/// PPP protocol number of labelled unicast packets (RFC 3032).
+const PPP_MPLS: u32 = 0x0281;
 /// Network layer protocol identifiers of OSI (ISO/IEC TR 9577).
 const CLNP: u32 = 0x81;
 const ES_IS: u32 = 0x82;
@@ -199,10 +201,12 @@ impl Lowering {
         let mut labelled = if self.layout.mpls_depth > 0 {
             // The label before is not the last of the stack.
             Condition::masked(self.layout.in_network(2_u32.wrapping_neg(), Size::Byte), 1, 0)
-        } else if matches!(self.layout.kind, LinkKind::Ethernet | LinkKind::Ppp) {
-            self.layout.carries(ethertype::MPLS)?
         } else {
-            return Err("MPLS labels cannot be told on this link type".to_owned());
+            match self.layout.kind {
+                LinkKind::Ethernet => self.layout.carries(ethertype::MPLS)?,
+                LinkKind::Ppp => self.layout.carries(PPP_MPLS)?,
+                _ => return Err("MPLS labels cannot be told on this link type".to_owned()),
+            }
         };
         if let Some(label) = label {
             check(label, 0xf_ffff, "MPLS label")?;
