@@ -3,7 +3,8 @@
 use lapwing_protocol::LocalNetworks;
 
 use crate::behaviour::{
-    self, ArpWatch, BrokerSession, Exfiltration, Flood, HorizontalScan, Login, Reflection, SlowRequest, VerticalScan,
+    self, ArpWatch, Beacon, BrokerSession, Exfiltration, Flood, HorizontalScan, Login, Reflection, SlowRequest,
+    VerticalScan,
 };
 use crate::{Detector, DetectorInfo};
 
@@ -26,6 +27,7 @@ pub struct DetectorEntry {
 /// Every detector, by name.
 pub const DETECTORS: &[DetectorEntry] = &[
     DetectorEntry { info: &behaviour::ARP, build: |_| Box::new(ArpWatch::new()) },
+    DetectorEntry { info: &behaviour::BEACON, build: |config| Box::new(Beacon::new(config.local.clone())) },
     DetectorEntry { info: &behaviour::BROKER_SESSION, build: |_| Box::new(BrokerSession) },
     DetectorEntry { info: &behaviour::EXFILTRATION, build: |config| Box::new(Exfiltration::new(config.local.clone())) },
     DetectorEntry { info: &behaviour::FLOOD, build: |config| Box::new(Flood::new(config.local.clone())) },

@@ -10,7 +10,8 @@
 //! address of the link looks for prey (T1018).
 //!
 //! # False positives
-//! Not counted as claims: probes (RFC 5227, sender 0.0.0.0). Announcements are no unasked replies. An address that DHCP
+//! Not counted as claims: probes (RFC 5227, sender 0.0.0.0). Announcements are no unasked replies, nor are answers for an
+//! address that the device is known under. An address that DHCP
 //! gives to another device changes hands once; so does one of a failover pair. A router that answers for others (proxy ARP)
 //! claims many, but is asked. A gateway asks for many addresses when somebody outside scans the network.
 //!
@@ -57,6 +58,8 @@ struct Holder {
     asked: Option<u32>,
     changes: u32,
     changed: u32,
+    /// Who holds it by ordinary means: asks everybody under this name, or answered when asked, uncontested.
+    own: Option<[u8; 6]>,
 }
 
 #[derive(Debug, Default)]
@@ -95,9 +98,6 @@ impl ArpWatch {
         }
         if arp.sender_address != [0; 4] {
             news = self.claim(arp, now);
-            let asked_for = news.asked.is_some_and(|asked| now.saturating_sub(asked) <= ANSWER_TIME);
-            let is_private = arp.frame_destination[0] & 1 == 0;
-            news.unasked = !is_request && !is_announcement && is_private && !asked_for;
         }
         let key = (arp.vlan, arp.sender_mac);
         let device = self.devices.entry(key);
@@ -110,7 +110,7 @@ impl ArpWatch {
     /// Notes that the sender holds its address, and what that changes.
     fn claim(&mut self, arp: &Arp, now: u32) -> News {
         let holder = self.holders.entry((arp.vlan, arp.sender_address));
-        let mut news = News { asked: holder.asked, ..News::default() };
+        let mut news = News::default();
         let other = holder.mac.is_some_and(|mac| mac != arp.sender_mac);
         let is_fresh = now.saturating_sub(holder.claimed) <= WINDOW;
         if other && is_fresh {
@@ -124,6 +124,17 @@ impl ArpWatch {
         }
         holder.mac = Some(arp.sender_mac);
         holder.claimed = now;
+        let was_asked = holder.asked.is_some_and(|asked| now.saturating_sub(asked) <= ANSWER_TIME);
+        let is_to_all = arp.frame_destination[0] & 1 == 1;
+        let is_reply = arp.operation == 2;
+        if is_to_all || is_reply && was_asked {
+            if !news.conflict {
+                holder.own = Some(arp.sender_mac);
+            }
+        } else if is_reply && arp.sender_address != arp.target_address {
+            // Caches are refreshed one to one, where a capture may miss the question: its own address a device may repeat.
+            news.unasked = holder.own != Some(arp.sender_mac);
+        }
         news
     }
 }
@@ -137,7 +148,6 @@ impl Default for ArpWatch {
 /// What one packet said that matters.
 #[derive(Debug, Default)]
 struct News {
-    asked: Option<u32>,
     unasked: bool,
     conflict: bool,
     changes: u32,
@@ -275,6 +285,16 @@ mod tests {
         assert_eq!(last(&found, "claimed_addresses"), 2);
         assert!(last(&found, "unasked_replies") >= 4);
         assert_eq!(found.measurements[0].subject, Subject::Device([2, 0, 0, 0, 0, 9]));
+    }
+
+    #[test]
+    fn a_device_may_repeat_its_own_address() {
+        let packets = [
+            arp(1000, 1, 9, 7, 1, BROADCAST),
+            arp(1010, 1, 9, 9, 1, BROADCAST),
+            arp(1100, 2, 9, 9, 5, [2, 0, 0, 0, 0, 5]),
+        ];
+        assert!(run(&packets).measurements.is_empty());
     }
 
     #[test]

@@ -165,7 +165,7 @@ impl Login {
         }
         let spray = self.sources.entry((source, port));
         spray.add(flow, target, now);
-        if spray.steps.reached(spray.targets.count(now, WINDOW), FLOOR) {
+        if spray.steps.reached(spray.targets.count(now, WINDOW), 1) {
             found.measurements.push(spray.measurement(source, port, service, now, time, &self.local));
         }
     }

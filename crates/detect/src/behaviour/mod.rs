@@ -1,6 +1,7 @@
 //! Quantities per host, host pair, device and network, measured for the signatures to judge.
 
 mod arp;
+mod beacon;
 mod broker_session;
 mod exfiltration;
 mod flood;
@@ -14,6 +15,7 @@ mod slow_request;
 mod vertical_scan;
 
 pub use arp::ArpWatch;
+pub use beacon::Beacon;
 pub use broker_session::BrokerSession;
 pub use exfiltration::Exfiltration;
 pub use flood::Flood;
@@ -24,6 +26,7 @@ pub use slow_request::SlowRequest;
 pub use vertical_scan::VerticalScan;
 
 pub(crate) use arp::INFO as ARP;
+pub(crate) use beacon::INFO as BEACON;
 pub(crate) use broker_session::INFO as BROKER_SESSION;
 pub(crate) use exfiltration::INFO as EXFILTRATION;
 pub(crate) use flood::INFO as FLOOD;

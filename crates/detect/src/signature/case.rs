@@ -114,8 +114,7 @@ fn untested(report: &LoadReport, results: &[CaseResult], sources: &[SignatureSou
     for rule in report.rules.iter().filter(|rule| rule.standing == super::Standing::Evaluated) {
         // A rule that only feeds a correlation is tested through it; a file without cases promises none.
         let has_cases = sources.iter().any(|source| source.file == rule.file && source.cases.is_some());
-        let feeds = report.rules.iter().any(|other| other.reads.split(", ").any(|read| read == rule.id));
-        if !has_cases || feeds {
+        if !has_cases || rule.feeds_only {
             continue;
         }
         for (expected, word) in [(true, "must fire"), (false, "must not fire")] {

@@ -2,7 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use rsigma_parser::{CorrelationRule, FilterRule, LogSource, SigmaCollection, SigmaRule, parse_sigma_yaml};
+use rsigma_parser::{
+    ConditionOperator, CorrelationCondition, CorrelationRule, CorrelationType, FilterRule, LogSource, SigmaCollection,
+    SigmaRule, parse_sigma_yaml,
+};
 use serde::Deserialize;
 
 use super::rule::{Extra, Rule, thresholds};
@@ -52,6 +55,8 @@ pub struct RuleEntry {
     pub reads: String,
     /// Whether it takes part.
     pub standing: Standing,
+    /// Its matches only feed a correlation.
+    pub feeds_only: bool,
 }
 
 /// What came of loading.
@@ -130,6 +135,7 @@ impl Loader {
             tags: rule.tags.clone(),
             extra,
             thresholds: thresholds(&rule.detection),
+            only_feeds: false,
         };
         let entry = entry(document, &own, logsource_text(&rule.logsource), standing(&rule.logsource));
         self.rules.retain(|(_, earlier, _)| earlier.id != id);
@@ -137,6 +143,7 @@ impl Loader {
     }
 
     fn correlation(&mut self, document: &Document<'_>, mut rule: CorrelationRule) {
+        require_all_rules(&mut rule);
         let id = rule.id.get_or_insert_with(|| slug(&rule.title)).clone();
         let extra = rule.custom_attributes.get("lapwing").cloned();
         let Some(extra) = self.extra(document, extra.map(Extra::deserialize)) else { return };
@@ -148,6 +155,7 @@ impl Loader {
             tags: rule.tags.clone(),
             extra,
             thresholds: Vec::new(),
+            only_feeds: false,
         };
         let entry = entry(document, &own, rule.rules.join(", "), Standing::Evaluated);
         self.correlations.retain(|(_, earlier, _)| earlier.id != id);
@@ -198,6 +206,7 @@ impl Loader {
 
     fn finish(mut self) -> (Loaded, LoadReport) {
         self.resolve_references();
+        self.silence_feeding_rules();
         let mut loaded = Loaded { collection: SigmaCollection::new(), ..Loaded::default() };
         let mut entries = Vec::new();
         for (rule, own, entry) in self.rules {
@@ -223,6 +232,23 @@ impl Loader {
         entries.sort_by_key(|(order, _)| *order);
         let rules = entries.into_iter().map(|(_, entry)| entry).collect();
         (loaded, LoadReport { rules, problems: self.problems })
+    }
+
+    /// Sigma's `generate: false`, the default: what a correlation joins makes no detections of its own.
+    fn silence_feeding_rules(&mut self) {
+        let silent = self.correlations.iter().filter(|(rule, _, _)| !rule.generate);
+        let references: HashSet<String> = silent.flat_map(|(rule, _, _)| rule.rules.iter().cloned()).collect();
+        let feeds = |id: &str, name: Option<&str>| {
+            references.contains(id) || name.is_some_and(|name| references.contains(name))
+        };
+        for (rule, own, entry) in &mut self.rules {
+            own.only_feeds = feeds(&own.id, rule.name.as_deref());
+            entry.feeds_only = own.only_feeds;
+        }
+        for (rule, own, entry) in &mut self.correlations {
+            own.only_feeds = feeds(&own.id, rule.name.as_deref());
+            entry.feeds_only = own.only_feeds;
+        }
     }
 
     /// A correlation of an unknown rule is a problem; one of a rule that is not evaluated is not evaluated.
@@ -272,6 +298,16 @@ impl Loader {
     }
 }
 
+/// Sigma: a temporal correlation without a condition asks for all its rules. rsigma 0.23 reads it as any one of them.
+fn require_all_rules(rule: &mut CorrelationRule) {
+    let is_temporal = matches!(rule.correlation_type, CorrelationType::Temporal | CorrelationType::TemporalOrdered);
+    if let (true, CorrelationCondition::Threshold { predicates, .. }) = (is_temporal, &mut rule.condition)
+        && predicates.as_slice() == [(ConditionOperator::Gte, 1)]
+    {
+        *predicates = vec![(ConditionOperator::Gte, rule.rules.len() as u64)];
+    }
+}
+
 fn entry(document: &Document<'_>, rule: &Rule, reads: String, standing: Standing) -> RuleEntry {
     RuleEntry {
         file: document.file.to_owned(),
@@ -282,6 +318,7 @@ fn entry(document: &Document<'_>, rule: &Rule, reads: String, standing: Standing
         severity: rule.severity(),
         reads,
         standing,
+        feeds_only: false,
     }
 }
 

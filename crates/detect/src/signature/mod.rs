@@ -130,16 +130,19 @@ impl Signatures {
 
     fn evaluate(&mut self, event: &Judged<'_>, time: Timestamp, found: &mut Vec<Detection>) {
         self.counts.evaluated += 1;
-        let mut matched: Vec<&Rule> = self
-            .engine
-            .process_event_at(event, time.seconds())
+        let results = self.engine.process_event_at(event, time.seconds());
+        let mut matched: Vec<(&Rule, &[(String, String)])> = results
             .iter()
-            .filter_map(|result| self.rules.get(result.header.rule_id.as_deref()?))
+            .filter_map(|result| {
+                let group = result.as_correlation().map_or(&[][..], |correlation| &correlation.group_key);
+                Some((self.rules.get(result.header.rule_id.as_deref()?)?, group))
+            })
             .collect();
-        matched.sort_by_key(|rule| rule.order);
-        matched.dedup_by_key(|rule| rule.order);
+        matched.sort_by_key(|(rule, _)| rule.order);
+        matched.dedup_by_key(|(rule, _)| rule.order);
+        matched.retain(|(rule, _)| !rule.only_feeds);
         self.counts.detections += matched.len() as u64;
-        found.extend(matched.into_iter().map(|rule| rule.detection(event, time)));
+        found.extend(matched.into_iter().map(|(rule, group)| rule.detection(event, group, time)));
     }
 }
 

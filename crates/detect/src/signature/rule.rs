@@ -1,6 +1,7 @@
 //! What a rule says beyond its conditions, and the detection that it makes.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 
 use lapwing_capture::Timestamp;
 use rsigma_eval::{Event, EventValue};
@@ -41,6 +42,8 @@ pub(super) struct Rule {
     pub(super) tags: Vec<String>,
     pub(super) extra: Extra,
     pub(super) thresholds: Vec<Threshold>,
+    /// Its matches are for a correlation alone.
+    pub(super) only_feeds: bool,
 }
 
 impl Rule {
@@ -77,10 +80,15 @@ impl Rule {
         techniques
     }
 
-    /// The detection that this rule makes of `event`.
-    pub(super) fn detection(&self, event: &Judged<'_>, time: Timestamp) -> Detection {
+    /// The detection that this rule makes of `event`; `group` holds what a correlation's events have in common. Where that is
+    /// one host, it is the subject: the event that completes a correlation may be about another.
+    pub(super) fn detection(&self, event: &Judged<'_>, group: &[(String, String)], time: Timestamp) -> Detection {
         let (kind, info) = self.kind();
         let measured = self.measured(event);
+        let common: Option<IpAddr> = match group {
+            [(_, value)] => value.parse().ok(),
+            _ => None,
+        };
         let (subject, peers, first, last, evidence) = match event {
             Judged::Measurement(m) => (m.subject, m.peers.clone(), m.first, m.last, m.evidence.clone()),
             Judged::Flow(flow, _) => (
@@ -96,7 +104,7 @@ impl Rule {
             time,
             title: info.map_or_else(|| Cow::Owned(self.title.clone()), |info| Cow::Borrowed(info.title)),
             kind,
-            subject,
+            subject: common.map_or(subject, |ip| Subject::Host(ip.into())),
             detector: SIGNATURES,
             rule: Some(self.id.clone()),
             severity: self.severity(),
@@ -107,7 +115,7 @@ impl Rule {
             first,
             last,
             evidence,
-            explanation: self.explanation(event, &measured),
+            explanation: self.explanation(event, group, &measured),
             measured,
         }
     }
@@ -128,11 +136,14 @@ impl Rule {
         measured
     }
 
-    fn explanation(&self, event: &Judged<'_>, measured: &[Measured]) -> String {
+    fn explanation(&self, event: &Judged<'_>, group: &[(String, String)], measured: &[Measured]) -> String {
         if let Some(template) = &self.extra.explanation {
             return fill(template, |name| match name.strip_suffix(".threshold") {
                 Some(field) => measured.iter().find(|m| m.name == field).map(|m| number(m.threshold)),
-                None => event.get_field(name).map(|value| text(&value)),
+                None => match group.iter().find(|(field, _)| field == name) {
+                    Some((_, value)) => Some(value.clone()),
+                    None => event.get_field(name).map(|value| text(&value)),
+                },
             });
         }
         if measured.is_empty() {

@@ -32,8 +32,18 @@ macro_rules! shipped {
     };
 }
 
-const SHIPPED: &[(&str, &str, &str)] =
-    shipped!["arp", "brute-force", "exfiltration", "exhaustion", "flood", "network-scan", "port-scan", "reflection"];
+const SHIPPED: &[(&str, &str, &str)] = shipped![
+    "arp",
+    "beacon",
+    "botnet",
+    "brute-force",
+    "exfiltration",
+    "exhaustion",
+    "flood",
+    "network-scan",
+    "port-scan",
+    "reflection"
+];
 
 /// The rules in the binary.
 #[must_use]
