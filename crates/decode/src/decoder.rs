@@ -104,6 +104,7 @@ pub(crate) struct Around {
     pub(crate) source_mac: [u8; 6],
     pub(crate) destination_mac: [u8; 6],
     pub(crate) tunnel: Tunnel,
+    tunnel_path: u16,
     /// Tunnels entered so far.
     tunnels: u8,
 }
@@ -153,14 +154,15 @@ impl Walk<'_> {
 
     /// Whether one more tunnel may be entered. Packets in it note `tunnel`, and whether a checksum of the packet around them
     /// was wrong: whoever discards that one discards them too.
-    pub(crate) fn enter(&mut self, tunnel: Tunnel, outer_flags: u16) -> bool {
+    pub(crate) fn enter(&mut self, tunnel: Tunnel, outer: Outer) -> bool {
         if self.around.tunnels == MAX_TUNNELS {
             self.undecoded(Undecoded::Other("tunnels nested too deep"));
             return false;
         }
         self.around.tunnels += 1;
         self.around.tunnel = tunnel;
-        self.around.flags |= outer_flags & (flag::BAD_IP_CHECKSUM | flag::BAD_CHECKSUM);
+        self.around.tunnel_path = outer.path(self.around.tunnel_path, tunnel);
+        self.around.flags |= outer.flags & (flag::BAD_IP_CHECKSUM | flag::BAD_CHECKSUM);
         true
     }
 
@@ -173,6 +175,7 @@ impl Walk<'_> {
             source_mac: fragment.source_mac,
             destination_mac: fragment.destination_mac,
             tunnel: fragment.tunnel,
+            tunnel_path: fragment.tunnel_path,
             tunnels: u8::from(fragment.tunnel != Tunnel::None),
         };
     }
@@ -200,6 +203,7 @@ impl Walk<'_> {
             icmp_code: transport.icmp_code,
             ttl: ip.ttl,
             tunnel: self.around.tunnel,
+            tunnel_path: self.around.tunnel_path,
             vlan: self.around.vlan,
             inner_vlan: self.around.inner_vlan,
             window: transport.window,
@@ -220,6 +224,40 @@ impl Walk<'_> {
         let packet = self.packet(ip, transport);
         self.out.counts.bad_checksums += u64::from(packet.flags & (flag::BAD_CHECKSUM | flag::BAD_IP_CHECKSUM) != 0);
         self.out.packets.push(packet);
+    }
+}
+
+/// The packet around a tunnel.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outer {
+    /// Its [`flag`] bits.
+    flags: u16,
+    source: (Address, u16),
+    destination: (Address, u16),
+    protocol: u8,
+}
+
+impl Outer {
+    /// Of a tunnel that IP carries itself; such tunnels know hosts only.
+    pub(crate) fn ip(ip: &IpHeader) -> Self {
+        Self { flags: ip.flags, source: (ip.source, 0), destination: (ip.destination, 0), protocol: ip.protocol }
+    }
+
+    /// Of a tunnel over UDP.
+    pub(crate) fn udp(ip: &IpHeader, transport: &Transport<'_>) -> Self {
+        Self {
+            flags: ip.flags | transport.flags,
+            source: (ip.source, transport.source_port),
+            destination: (ip.destination, transport.destination_port),
+            protocol: ip.protocol,
+        }
+    }
+
+    /// [`Packet::tunnel_path`] one tunnel further in than `path`.
+    fn path(&self, path: u16, tunnel: Tunnel) -> u16 {
+        let flow = FlowKey::new(self.source, self.destination, self.protocol, false).fixed_hash();
+        let mixed = (u64::from(path) << 8 | tunnel as u64).wrapping_add(flow).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        (mixed >> 48) as u16 | 1
     }
 }
 

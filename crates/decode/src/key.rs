@@ -51,7 +51,12 @@ impl FlowKey {
 
     /// Logical shard, below [`Packet::SHARDS`].
     pub(crate) fn shard(&self) -> u8 {
-        (self.words.fold(&SHARD_KEY) >> 58) as u8 % Packet::SHARDS as u8
+        (self.fixed_hash() >> 58) as u8 % Packet::SHARDS as u8
+    }
+
+    /// Hash that is the same in every run.
+    pub(crate) fn fixed_hash(&self) -> u64 {
+        self.words.fold(&SHARD_KEY)
     }
 }
 

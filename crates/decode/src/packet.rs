@@ -123,6 +123,9 @@ pub struct Packet {
     pub ttl: u8,
     /// The innermost tunnel it came out of.
     pub tunnel: Tunnel,
+    /// Stands for the flows of all tunnels around it, the same for both directions; zero outside of tunnels. Good for telling
+    /// whether two packets came the same way.
+    pub tunnel_path: u16,
     /// VLAN id of the outer tag (12 bits), with [`flag::VLAN`].
     pub vlan: u16,
     /// VLAN id of the inner tag, with [`flag::INNER_VLAN`].

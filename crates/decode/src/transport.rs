@@ -1,7 +1,7 @@
 //! What IP carries: TCP, UDP, SCTP, ICMP, and everything that has no ports.
 
 use crate::checksum;
-use crate::decoder::{IpHeader, Transport, Walk};
+use crate::decoder::{IpHeader, Outer, Transport, Walk};
 use crate::icmp;
 use crate::ip::protocol;
 use crate::span::Span;
@@ -23,7 +23,7 @@ impl Walk<'_> {
             protocol::SCTP => self.sctp(&ip, payload),
             protocol::IPV4 => self.ip_in_ip(&ip, false, payload),
             protocol::IPV6 => self.ip_in_ip(&ip, true, payload),
-            protocol::GRE => self.gre(ip.flags, payload),
+            protocol::GRE => self.gre(Outer::ip(&ip), payload),
             protocol::AUTHENTICATION => self.authentication(ip, payload),
             protocol::NO_NEXT_HEADER if ip.flags & flag::IPV6 != 0 => {
                 self.undecoded(Undecoded::Other("no next header"));
@@ -69,7 +69,7 @@ impl Walk<'_> {
             transport.flags = self.verify(ip, datagram, true);
         }
         self.push(ip, &transport);
-        self.udp_tunnel(ports, ip.flags | transport.flags, transport.payload);
+        self.udp_tunnel(ports, Outer::udp(ip, &transport), transport.payload);
     }
 
     /// SCTP (RFC 9260): the common header.

@@ -1,6 +1,6 @@
 //! Tunnels that IP carries itself: IP in IP and GRE. Only what is inside comes out, as in Zeek.
 
-use crate::decoder::{IpHeader, Walk};
+use crate::decoder::{IpHeader, Outer, Walk};
 use crate::network::ETHER_TYPE_IPV4;
 use crate::span::Span;
 use crate::{Tunnel, Undecoded, flag};
@@ -18,13 +18,13 @@ impl Walk<'_> {
             return self.too_short("IP in IP", rest);
         }
         let six_in_four = inner_is_v6 && ip.flags & flag::IPV6 == 0;
-        if self.enter(if six_in_four { Tunnel::SixInFour } else { Tunnel::IpInIp }, ip.flags) {
+        if self.enter(if six_in_four { Tunnel::SixInFour } else { Tunnel::IpInIp }, Outer::ip(ip)) {
             self.raw_ip(rest);
         }
     }
 
     /// GRE: version 0 (RFC 2784, RFC 2890) and version 1 (RFC 2637).
-    pub(crate) fn gre(&mut self, outer_flags: u16, packet: Span<'_>) {
+    pub(crate) fn gre(&mut self, outer: Outer, packet: Span<'_>) {
         let Some(&[f0, f1, p0, p1]) = packet.array(0) else { return self.too_short("GRE", packet) };
         let flags = u16::from_be_bytes([f0, f1]);
         let payload_type = u16::from_be_bytes([p0, p1]);
@@ -33,12 +33,12 @@ impl Walk<'_> {
         let has_sequence = flags & 0x1000 != 0;
         match flags & 7 {
             0 if flags & 0x4000 != 0 => self.undecoded(Undecoded::Other("GRE with source route")),
-            0 if self.enter(Tunnel::Gre, outer_flags) => {
+            0 if self.enter(Tunnel::Gre, outer) => {
                 self.gre_payload(payload_type, has_sequence, packet.skip(header));
             }
             // A packet without a sequence number only acknowledges.
             1 if !has_sequence => self.undecoded(Undecoded::Other("PPTP acknowledgment")),
-            1 if payload_type == GRE_PPP && self.enter(Tunnel::Gre, outer_flags) => {
+            1 if payload_type == GRE_PPP && self.enter(Tunnel::Gre, outer) => {
                 self.ppp(packet.skip(header + word(0x0080)));
             }
             0 => {}

@@ -1,6 +1,6 @@
 //! Tunnels over UDP. The outer packet was given already, as Zeek logs both; what is no tunnel after all is just UDP.
 
-use crate::decoder::Walk;
+use crate::decoder::{Outer, Walk};
 use crate::ip::protocol;
 use crate::span::Span;
 use crate::tunnel::ETHER_TYPE_BRIDGED;
@@ -23,42 +23,42 @@ const GRE_PORT: u16 = 4754;
 const IPV6_HEADER: usize = 40;
 
 impl Walk<'_> {
-    /// What a UDP payload carries, if it is a tunnel. `outer_flags` are those of the UDP packet.
-    pub(crate) fn udp_tunnel(&mut self, ports: [u16; 2], outer_flags: u16, payload: Span<'_>) {
+    /// What a UDP payload carries, if it is a tunnel. `outer` is the UDP packet.
+    pub(crate) fn udp_tunnel(&mut self, ports: [u16; 2], outer: Outer, payload: Span<'_>) {
         for port in ports {
             match port {
-                VXLAN_PORT => return self.vxlan(outer_flags, payload),
-                GENEVE_PORT => return self.geneve(outer_flags, payload),
-                GTP_U_PORT => return self.gtp_u(outer_flags, payload),
-                TEREDO_PORT => return self.teredo(outer_flags, payload),
-                AYIYA_PORT => return self.ayiya(outer_flags, payload),
-                GRE_PORT => return self.gre(outer_flags, payload),
+                VXLAN_PORT => return self.vxlan(outer, payload),
+                GENEVE_PORT => return self.geneve(outer, payload),
+                GTP_U_PORT => return self.gtp_u(outer, payload),
+                TEREDO_PORT => return self.teredo(outer, payload),
+                AYIYA_PORT => return self.ayiya(outer, payload),
+                GRE_PORT => return self.gre(outer, payload),
                 _ => {}
             }
         }
-        if is_teredo(payload) && self.enter(Tunnel::Teredo, outer_flags) {
+        if is_teredo(payload) && self.enter(Tunnel::Teredo, outer) {
             self.ipv6(payload);
         }
     }
 
-    fn vxlan(&mut self, outer_flags: u16, payload: Span<'_>) {
+    fn vxlan(&mut self, outer: Outer, payload: Span<'_>) {
         let Some(&[flags, ..]) = payload.array::<8>(0) else { return self.too_short("VXLAN", payload) };
         if flags & 0x08 == 0 {
             return self.undecoded(Undecoded::Malformed("VXLAN"));
         }
-        if self.enter(Tunnel::Vxlan, outer_flags) {
+        if self.enter(Tunnel::Vxlan, outer) {
             self.tunnelled_ethernet(payload.skip(8));
         }
     }
 
-    fn geneve(&mut self, outer_flags: u16, payload: Span<'_>) {
+    fn geneve(&mut self, outer: Outer, payload: Span<'_>) {
         let Some(&[version_options, _, p0, p1, ..]) = payload.array::<8>(0) else {
             return self.too_short("GENEVE", payload);
         };
         if version_options >> 6 != 0 {
             return self.undecoded(Undecoded::Malformed("GENEVE"));
         }
-        if self.enter(Tunnel::Geneve, outer_flags) {
+        if self.enter(Tunnel::Geneve, outer) {
             let inner = payload.skip(8 + usize::from(version_options & 0x3f) * 4);
             match u16::from_be_bytes([p0, p1]) {
                 ETHER_TYPE_BRIDGED => self.tunnelled_ethernet(inner),
@@ -67,7 +67,7 @@ impl Walk<'_> {
         }
     }
 
-    fn gtp_u(&mut self, outer_flags: u16, payload: Span<'_>) {
+    fn gtp_u(&mut self, outer: Outer, payload: Span<'_>) {
         /// A user's packet; the other types manage the tunnel.
         const G_PDU: u8 = 255;
         let Some(&[flags, message, l0, l1, ..]) = payload.array::<8>(0) else {
@@ -82,13 +82,13 @@ impl Walk<'_> {
         }
         let body = payload.skip(8).limit(u32::from(u16::from_be_bytes([l0, l1])));
         let Some(inner) = gtp_extensions(flags, body) else { return self.too_short("GTP-U", payload) };
-        if self.enter(Tunnel::GtpU, outer_flags) {
+        if self.enter(Tunnel::GtpU, outer) {
             self.raw_ip(inner);
         }
     }
 
     /// Teredo: authentication and origin indication may come before the IPv6 packet (RFC 4380 section 5.1.1).
-    fn teredo(&mut self, outer_flags: u16, payload: Span<'_>) {
+    fn teredo(&mut self, outer: Outer, payload: Span<'_>) {
         let mut rest = payload;
         if let Some(&[0, 1, identifier, authentication]) = rest.array(0) {
             rest = rest.skip(4 + usize::from(identifier) + usize::from(authentication) + 9);
@@ -99,12 +99,12 @@ impl Walk<'_> {
         if rest.u8(0).is_none_or(|first| first >> 4 != 6) {
             return self.too_short("Teredo", payload);
         }
-        if self.enter(Tunnel::Teredo, outer_flags) {
+        if self.enter(Tunnel::Teredo, outer) {
             self.ipv6(rest);
         }
     }
 
-    fn ayiya(&mut self, outer_flags: u16, payload: Span<'_>) {
+    fn ayiya(&mut self, outer: Outer, payload: Span<'_>) {
         /// The packet is to be forwarded; other operations only keep the tunnel alive.
         const FORWARD: u8 = 1;
         let Some(&[identity, signature, operation, next, ..]) = payload.array::<8>(0) else {
@@ -113,7 +113,7 @@ impl Walk<'_> {
         if operation & 0x0f != FORWARD || !matches!(next, protocol::IPV4 | protocol::IPV6) {
             return;
         }
-        if self.enter(Tunnel::Ayiya, outer_flags) {
+        if self.enter(Tunnel::Ayiya, outer) {
             self.raw_ip(payload.skip(8 + (1 << (identity >> 4)) + usize::from(signature >> 4) * 4));
         }
     }

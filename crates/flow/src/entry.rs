@@ -39,6 +39,11 @@ pub(crate) mod bit {
     pub(crate) const LAST_FROM_HIGHER: u16 = 1 << 13;
 }
 
+/// Changes of the tunnels around a flow that Zeek reports before it stops: `Tunnel::max_changes_per_connection`.
+const MOST_TUNNEL_CHANGES: u8 = 5;
+/// Bit of [`Entry::history_seen`] for `X`: Zeek's `HIST_ANALYZER_LIMIT_REACHED`.
+const LIMIT_REACHED: u32 = 1 << 10;
+
 /// A gap longer than this ends a burst.
 const BURST_GAP_NANOS: i64 = 1_000_000_000;
 
@@ -73,6 +78,8 @@ pub(crate) struct Entry {
     pub(crate) vlan: u16,
     pub(crate) inner_vlan: u16,
     pub(crate) tunnel: Tunnel,
+    tunnel_changes: u8,
+    tunnel_path: u16,
 
     /// What the lower and what the higher endpoint sent.
     pub(crate) sides: [Side; 2],
@@ -192,6 +199,8 @@ impl Entry {
             vlan: packet.vlan,
             inner_vlan: packet.inner_vlan,
             tunnel: packet.tunnel,
+            tunnel_changes: 0,
+            tunnel_path: packet.tunnel_path,
             sides,
         }
     }
@@ -257,6 +266,20 @@ impl Entry {
 
     pub(crate) fn responder_port(&self) -> u16 {
         if self.originator() == 0 { self.high_port } else { self.low_port }
+    }
+
+    /// Notes the tunnels a packet came through: `X` in the history once they have changed too often.
+    pub(crate) fn note_tunnel(&mut self, packet: &Packet) {
+        if self.tunnel_path == packet.tunnel_path {
+            return;
+        }
+        self.tunnel_path = packet.tunnel_path;
+        if self.tunnel_changes < MOST_TUNNEL_CHANGES {
+            self.tunnel_changes += 1;
+        } else if self.history_seen & LIMIT_REACHED == 0 {
+            self.history_seen |= LIMIT_REACHED;
+            self.history.push(b'X');
+        }
     }
 
     /// Packets counted so far, of both sides.

@@ -214,6 +214,7 @@ impl FlowTable {
             self.end(slot, packet.time.nanos(), EndReason::Closed, packet.frame, events);
             return None;
         }
+        entry.note_tunnel(packet);
         if entry.deadline != deadline {
             self.queues.remove(&mut self.slab, slot);
             self.queues.push(&mut self.slab, slot);
