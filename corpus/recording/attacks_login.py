@@ -1,5 +1,6 @@
 """Password guessing, sprays of default passwords, and what a Mirai-like bot makes of them."""
 
+import subprocess
 import time
 
 from . import mirai, services
@@ -50,14 +51,13 @@ guesses("brute-force-mqtt", "MQTT", 1883, lambda net: services.mqtt_broker(net, 
 
 def vnc_server(net):
     secret = net.state / "vnc"
-    secret.write_bytes(net_password("admin"))
+    secret.write_bytes(vnc_password("admin"))
     net.start("server", "Xtigervnc", ":0", "-rfbport", "5900", "-PasswordFile", secret, "-geometry", "640x480", "-depth", "16",
               "-SecurityTypes", "VncAuth", "-localhost", "0", log="vnc")
     services.wait_for_port(net, "server", 5900)
 
 
-def net_password(password):
-    import subprocess
+def vnc_password(password):
     return subprocess.run(["tigervncpasswd", "-f"], input=password.encode() + b"\n", capture_output=True, check=True).stdout
 
 

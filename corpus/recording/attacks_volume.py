@@ -23,7 +23,8 @@ FLOODS = {  # name: (kind of alert, hping3 options, what, claim)
                   sent("SYNs", "tcp.flags==0x2", 6000)),
     "udp-flood": ("udp-flood", ("-2", "-p", 9999, "-d", 600, "-i", "u800", "-c", 6000), "6,000 UDP datagrams of 600 bytes to one closed port",
                   sent("datagrams", "udp && !icmp", 6000)),
-    "icmp-flood": ("icmp-flood", ("-1", "-d", 800, "-i", "u800", "-c", 6000), "6,000 large echo requests", sent("echo requests", "icmp.type==8", 6000)),
+    "icmp-flood": ("icmp-flood", ("-1", "-d", 800, "-i", "u800", "-c", 6000), "6,000 large echo requests",
+                   sent("echo requests", "icmp.type==8", 6000)),
 }
 
 

@@ -37,6 +37,7 @@ class Behaviour:
     tools: tuple[str, ...] = ()  # Debian packages
     devices: tuple[str, ...] = ()
     snaplen: int = 262144
+    cuts: tuple[tuple[str, int], ...] = ()  # (capture filter, bytes): frames to shorten further; the first that matches counts
     note: str = ""
     file: str = "capture.pcap"
     shared_folder: str | None = None  # a folder of several captures, each under its own name

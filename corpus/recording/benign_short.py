@@ -170,7 +170,8 @@ def mqtt_reconnects(net, capture):
 
 @quiet("benign-video-call", "A video call by UDP, both ways at once: about ninety packets a second up and down for a minute, between a laptop "
        "and one address on the internet.",
-       (Claim("datagrams up", f"ip.src=={LAPTOP} && udp.dstport==5201", 4000), Claim("datagrams down", f"ip.dst=={LAPTOP} && udp.srcport==5201", 4000)),
+       (Claim("datagrams up", f"ip.src=={LAPTOP} && udp.dstport==5201", 4000),
+        Claim("datagrams down", f"ip.dst=={LAPTOP} && udp.srcport==5201", 4000)),
        ("iperf3",), snaplen=66)
 def video_call(net, capture):
     build(net)
@@ -195,8 +196,8 @@ def line_watch(net, capture):
     play(net, capture, work)
 
 
-@quiet("benign-watchdog", "A small monitor asks nine addresses every ten seconds for five minutes, by ping and on ports 22, 80 and 443; four of them are "
-       "switched off (nothing answers), two refuse. The same few questions again and again: no scan.",
+@quiet("benign-watchdog", "A small monitor asks eight addresses every ten seconds for five minutes, by ping and on ports 22, 80 "
+       "and 443; four of them are switched off (nothing answers), others refuse. The same few questions again and again: no scan.",
        (Claim("connections tried", f"ip.src=={HUB} && tcp.flags==0x2", 300),
         Claim("addresses they go to", f"ip.src=={HUB} && tcp.flags==0x2", 7, 9, "ip.dst"),
         Claim("answers", f"ip.dst=={HUB} && tcp.flags==0x12", 30)), ("curl", "socat", "iputils-ping", "openssh-server", "busybox"))

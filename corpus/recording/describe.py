@@ -14,6 +14,7 @@ def finish(behaviour, raw: Path, folder: Path, shown):
     target = folder / behaviour.file
     for old in (target, Path(f"{target}.zst")):
         old.unlink(missing_ok=True)
+    shorten(raw, behaviour.cuts)
     facts = measure(raw)
     if behaviour.compress and raw.stat().st_size > WORTH_COMPRESSING:
         target = Path(f"{target}.zst")
@@ -95,15 +96,37 @@ def describe(behaviour, folder):
     text += ["", "## How it was recorded", "",
              f"`corpus/record {behaviour.name}`: {facts['packets']:,} packets in {facts['seconds']:,.1f} s, "
              f"{'whole frames' if behaviour.snaplen > 65535 else f'the first {behaviour.snaplen} bytes of each frame'}, on the switch "
-             "of the network of namespaces that `corpus/README.md` describes." + (f" {behaviour.note}" if behaviour.note else ""), ""]
+             "of the network of namespaces that `corpus/README.md` describes." + (f" {behaviour.note}" if behaviour.note else "") +
+             "".join(f" Frames that match `{expression}` are cut at {length} bytes." for expression, length in behaviour.cuts), ""]
     if facts["tools"]:
         text += ["Debian packages: " + ", ".join(facts["tools"]) + ".", ""]
     if facts["commands"]:
         text += ["```text", *facts["commands"], "```", ""]
     if behaviour.claims:
-        text += ["`corpus/check` counts that it holds:", ""] + [f"- {claim.text}" for claim in behaviour.claims] + [""]
+        text += ["`corpus/check` counts that it holds:", ""] + [f"- {claim.text}: {bounds(claim)}" for claim in behaviour.claims] + [""]
     text += ["## Licence", "", "Our own recording, MIT OR Apache-2.0, as the rest of the repository."]
     (folder / behaviour.readme_file).write_text("\n".join(text) + "\n")
+
+
+def bounds(claim):
+    if claim.most is None:
+        return f"at least {claim.least:,}"
+    return f"{claim.least:,}" if claim.least == claim.most else f"{claim.least:,} to {claim.most:,}"
+
+
+def shorten(capture, cuts):
+    """Cuts the frames that match each capture filter to its length; frames that match none stay as they are."""
+    if not cuts:
+        return
+    parts, rest = [], []
+    for number, (expression, length) in enumerate((*cuts, ("", 262144))):
+        part = capture.with_suffix(f".part{number}")
+        wanted = " and ".join([f"({expression})"] * bool(expression) + [f"not ({one})" for one in rest])
+        subprocess.run(["tcpdump", "-r", str(capture), "-w", str(part), *wanted.split()], check=True, capture_output=True)
+        subprocess.run(["editcap", "-F", "pcap", "-s", str(length), str(part), f"{part}.cut"], check=True)
+        parts.append(f"{part}.cut")
+        rest.append(expression)
+    subprocess.run(["mergecap", "-F", "pcap", "-w", str(capture), *parts], check=True)
 
 
 def merge(capture, other):

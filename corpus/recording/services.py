@@ -29,7 +29,7 @@ def dns_and_dhcp(net, names, first=150, last=180, domain="home.example"):
     lines += [f"dhcp-host={net.macs[name]},{net.addresses[name]},{name}" for name in net.addresses if name != "gateway"]
     conf = config(net, "dnsmasq.conf", "\n".join([
         "no-resolv", "no-hosts", "bind-interfaces", "interface=eth0", f"domain={domain}", "local-ttl=20",
-        f"dhcp-range={net.lan}.{first},{net.lan}.{last},12h", f"dhcp-option=option:ntp-server,203.0.113.123",
+        f"dhcp-range={net.lan}.{first},{net.lan}.{last},12h", "dhcp-option=option:ntp-server,203.0.113.123",
         f"dhcp-leasefile={net.state}/leases", "user=root", "group=root", "pid-file=", *lines]) + "\n")
     net.start("gateway", "dnsmasq", "-k", "-C", conf, log="dnsmasq")
     wait_for_port(net, "gateway", 53)

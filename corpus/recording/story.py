@@ -91,7 +91,7 @@ def clean(net, capture, minutes=12):
         Alert("port-scan", "192.168.50.66", ("192.168.50.22",)),
         Alert("brute-force", "192.168.50.66", ("192.168.50.22",)),
         Alert("beacon", "192.168.50.22", ("203.0.113.66",)),
-        Alert("host-sweep", "192.168.50.22"),
+        Alert("network-scan", "192.168.50.22"),
         Alert("botnet-propagation", "192.168.50.22"),
         Alert("arp-spoofing", "192.168.50.66", ("192.168.50.51", "192.168.50.1")),
         Alert("exfiltration", "192.168.50.22", ("198.51.100.99",)),
