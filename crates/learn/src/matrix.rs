@@ -132,6 +132,11 @@ impl<'a> Rows<'a> {
         self.values.chunks_exact(self.width)
     }
 
+    /// All values, row after row.
+    pub(crate) fn values(&self) -> &'a [f32] {
+        self.values
+    }
+
     /// The rows in runs of at most `rows`.
     pub(crate) fn blocks(&self, rows: usize) -> impl Iterator<Item = Rows<'a>> + use<'a> {
         let width = self.width;

@@ -7,6 +7,8 @@
 mod explain;
 mod grow;
 mod scorer;
+#[cfg(target_arch = "x86_64")]
+mod sweep;
 mod tree;
 
 use std::num::NonZeroUsize;
@@ -210,13 +212,23 @@ fn check_sizes(width: usize, trees: usize, sample: usize) -> Result<(), ForestEr
 }
 
 fn check_finite(rows: Rows<'_>) -> Result<(), ForestError> {
-    for (index, row) in rows.iter().enumerate() {
-        if let Some(column) = row.iter().position(|value| !value.is_finite()) {
-            return Err(ForestError::NotFinite { row: index, column, value: row[column] });
+    // Without an early end within a block, so that many values are looked at at once.
+    let has_other = |block: &Rows<'_>| !block.values().iter().fold(true, |finite, value| finite & value.is_finite());
+    for (number, block) in rows.blocks(CHECKED_AT_ONCE).enumerate().filter(|(_, block)| has_other(block)) {
+        for (index, row) in block.iter().enumerate() {
+            if let Some(column) = row.iter().position(|value| !value.is_finite()) {
+                return Err(ForestError::NotFinite {
+                    row: number * CHECKED_AT_ONCE + index,
+                    column,
+                    value: row[column],
+                });
+            }
         }
     }
     Ok(())
 }
+
+const CHECKED_AT_ONCE: usize = 64;
 
 #[cfg(test)]
 mod tests {
@@ -299,7 +311,9 @@ mod tests {
             IsolationForest::train(rows, ForestSettings::default(), NonZeroUsize::MIN).unwrap_err()
         };
         assert_eq!(train(2, &[1.0, 2.0]), ForestError::TooFewRows { rows: 1 });
-        assert!(matches!(train(1, &[1.0, f32::INFINITY]), ForestError::NotFinite { row: 1, column: 0, .. }));
+        let mut values = [1.0; 2 * 200];
+        values[2 * 150 + 1] = f32::INFINITY;
+        assert!(matches!(train(2, &values), ForestError::NotFinite { row: 150, column: 1, .. }));
         assert!(matches!(train(2_000, &[0.0; 4_000]), ForestError::Size { what: "number of columns", .. }));
     }
 

@@ -4,7 +4,12 @@
 //! `2i + 1`, so a step is one comparison and no branch, and eight rows step in turn so that the processor overlaps their
 //! loads. Floats are compared as whole numbers that sort alike, because comparing those sets the carry that the step adds.
 //! A node is one 64-bit word: the column in the top bits, the threshold in the low 32.
+//!
+//! Where the processor can compare many rows at once, `sweep` takes all but the last few rows; the scores are the same, bit
+//! for bit.
 
+#[cfg(target_arch = "x86_64")]
+use super::sweep::Sweep;
 use super::{Node, Tree, depth_limit, expected_depth};
 use crate::Rows;
 
@@ -40,6 +45,8 @@ pub(super) struct Scorer {
     leaves: Vec<f32>,
     /// Score = 2^(depth summed over trees × this).
     exponent: f32,
+    #[cfg(target_arch = "x86_64")]
+    sweep: Option<Sweep>,
 }
 
 impl Scorer {
@@ -57,6 +64,8 @@ impl Scorer {
             nodes: vec![u64::from(u32::MAX); trees.len() * cells],
             leaves: vec![0.0; trees.len() * cells],
             exponent,
+            #[cfg(target_arch = "x86_64")]
+            sweep: Sweep::new(trees, sample),
         };
         for (index, tree) in trees.iter().enumerate() {
             scorer.lay_out(index * cells, tree.nodes());
@@ -87,36 +96,57 @@ impl Scorer {
 
     /// Appends a score per row; returns how many rows hold a NaN and got NaN.
     pub(super) fn score_into(&self, rows: Rows<'_>, scores: &mut Vec<f32>) -> usize {
+        scores.reserve(rows.len());
+        #[cfg(target_arch = "x86_64")]
+        let (swept, rows) = self.sweep_into(rows, scores);
+        #[cfg(not(target_arch = "x86_64"))]
+        let swept = 0;
+        swept + self.walk_into(rows, scores)
+    }
+
+    /// Scores as many of the first rows as the sweep is good for; returns how many got NaN, and the rest.
+    #[cfg(target_arch = "x86_64")]
+    fn sweep_into<'a>(&self, rows: Rows<'a>, scores: &mut Vec<f32>) -> (usize, Rows<'a>) {
+        /// Rows of a block for which the sweep takes as long as walking them.
+        const WORTH_A_BLOCK: usize = 32;
+        let Some(sweep) = &self.sweep else { return (0, rows) };
+        let mut not_evaluated = 0;
+        let mut finish = |block: Rows<'_>, depths: &[f32]| not_evaluated += self.finish(block, depths, scores);
+        let (wide, rest) = rows.split_at(rows.len() - rows.len() % 128);
+        sweep.depths::<4>(wide, &mut finish);
+        let over = rest.len() % 64;
+        let (narrow, rest) = rest.split_at(if over < WORTH_A_BLOCK { rest.len() - over } else { rest.len() });
+        sweep.depths::<2>(narrow, &mut finish);
+        (not_evaluated, rest)
+    }
+
+    fn walk_into(&self, rows: Rows<'_>, scores: &mut Vec<f32>) -> usize {
         match self.stride {
-            16 => self.score_wide::<16>(rows, scores),
-            32 => self.score_wide::<32>(rows, scores),
-            64 => self.score_wide::<64>(rows, scores),
-            128 => self.score_wide::<128>(rows, scores),
-            _ => self.score_wide::<{ super::MAX_WIDTH }>(rows, scores),
+            16 => self.walk_wide::<16>(rows, scores),
+            32 => self.walk_wide::<32>(rows, scores),
+            64 => self.walk_wide::<64>(rows, scores),
+            128 => self.walk_wide::<128>(rows, scores),
+            _ => self.walk_wide::<{ super::MAX_WIDTH }>(rows, scores),
         }
     }
 
-    fn score_wide<const STRIDE: usize>(&self, rows: Rows<'_>, scores: &mut Vec<f32>) -> usize {
+    fn walk_wide<const STRIDE: usize>(&self, rows: Rows<'_>, scores: &mut Vec<f32>) -> usize {
         match self.cells {
-            SMALL => self.score_blocks::<STRIDE, SMALL>(rows, scores),
-            MEDIUM => self.score_blocks::<STRIDE, MEDIUM>(rows, scores),
-            _ => self.score_blocks::<STRIDE, LARGE>(rows, scores),
+            SMALL => self.walk_blocks::<STRIDE, SMALL>(rows, scores),
+            MEDIUM => self.walk_blocks::<STRIDE, MEDIUM>(rows, scores),
+            _ => self.walk_blocks::<STRIDE, LARGE>(rows, scores),
         }
     }
 
-    fn score_blocks<const STRIDE: usize, const CELLS: usize>(&self, rows: Rows<'_>, scores: &mut Vec<f32>) -> usize {
+    fn walk_blocks<const STRIDE: usize, const CELLS: usize>(&self, rows: Rows<'_>, scores: &mut Vec<f32>) -> usize {
         let mut keys = vec![[[0; STRIDE]; LANES]; rows.len().min(BLOCK).div_ceil(LANES)];
         let (nodes, _) = self.nodes.as_chunks::<CELLS>();
         let (leaves, _) = self.leaves.as_chunks::<CELLS>();
         let mut not_evaluated = 0;
-        scores.reserve(rows.len());
         for block in rows.blocks(BLOCK) {
-            let mut is_nan = [false; BLOCK];
-            let rows_with_keys = keys.as_flattened_mut().iter_mut().zip(block.iter());
-            for ((keys, row), is_nan) in rows_with_keys.zip(&mut is_nan) {
+            for (keys, row) in keys.as_flattened_mut().iter_mut().zip(block.iter()) {
                 for (key, &value) in keys[..self.width].iter_mut().zip(row) {
                     *key = sort_key(value);
-                    *is_nan |= value.is_nan();
                 }
             }
             let mut depths = [[0.0; LANES]; BLOCK / LANES];
@@ -125,10 +155,18 @@ impl Scorer {
                     walk(nodes, leaves, keys, depths);
                 }
             }
-            for (&depth, is_nan) in depths.as_flattened()[..block.len()].iter().zip(is_nan) {
-                not_evaluated += usize::from(is_nan);
-                scores.push(if is_nan { f32::NAN } else { (depth * self.exponent).exp2() });
-            }
+            not_evaluated += self.finish(block, depths.as_flattened(), scores);
+        }
+        not_evaluated
+    }
+
+    /// Turns the summed depths of `rows` into scores; returns how many rows hold a NaN.
+    fn finish(&self, rows: Rows<'_>, depths: &[f32], scores: &mut Vec<f32>) -> usize {
+        let mut not_evaluated = 0;
+        for (row, depth) in rows.iter().zip(depths) {
+            let has_nan = row.iter().fold(false, |has_nan, value| has_nan | value.is_nan());
+            not_evaluated += usize::from(has_nan);
+            scores.push(if has_nan { f32::NAN } else { (depth * self.exponent).exp2() });
         }
         not_evaluated
     }
@@ -202,6 +240,36 @@ mod tests {
             for (row, score) in rows.iter().zip(scores) {
                 let sum = forest.trees.iter().fold(0.0, |sum, tree| sum + depth(tree, row));
                 assert_eq!(score.to_bits(), (sum * forest.scorer.exponent).exp2().to_bits());
+            }
+        }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn the_sweep_gives_bit_for_bit_what_the_walk_gives() {
+        let mut values: Vec<f32> = tests::cloud(700, 6, 1).view().iter().flatten().copied().collect();
+        let odd = [f32::INFINITY, f32::NEG_INFINITY, f32::NAN, -0.0, 0.0, f32::MAX, f32::MIN, 1e-45, -1e-45];
+        for (index, value) in values.iter_mut().step_by(11).enumerate() {
+            *value = odd[index % odd.len()];
+        }
+        let rows = Rows::new(6, &values).unwrap();
+        for sample in [2, 20, 256] {
+            let mut learnt = tests::cloud(600, 6, 2);
+            for row in 0..600 {
+                learnt.row_mut(row)[0] = [0.0, -0.0, 1e-45, 3.0][row % 4];
+            }
+            let settings = ForestSettings { trees: 30, sample, seed: 3 };
+            let forest = IsolationForest::train(learnt.view(), settings, NonZeroUsize::MIN).unwrap();
+            if forest.scorer.sweep.is_none() {
+                return eprintln!("skipped: this processor has no AVX2");
+            }
+            for count in [0, 1, 31, 32, 64, 100, 128, 129, 191, 200, 700] {
+                let (rows, _) = rows.split_at(count);
+                let (mut swept, mut walked) = (Vec::new(), Vec::new());
+                let not_evaluated = forest.scorer.score_into(rows, &mut swept);
+                assert_eq!(not_evaluated, forest.scorer.walk_into(rows, &mut walked));
+                let bits = |scores: &[f32]| scores.iter().map(|score| score.to_bits()).collect::<Vec<_>>();
+                assert_eq!(bits(&swept), bits(&walked), "{count} rows, sample {sample}");
             }
         }
     }
