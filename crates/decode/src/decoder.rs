@@ -162,7 +162,9 @@ impl Walk<'_> {
         self.around.tunnels += 1;
         self.around.tunnel = tunnel;
         self.around.tunnel_path = outer.path(self.around.tunnel_path, tunnel);
-        self.around.flags |= outer.flags & (flag::BAD_IP_CHECKSUM | flag::BAD_CHECKSUM);
+        if outer.flags & (flag::BAD_IP_CHECKSUM | flag::BAD_CHECKSUM) != 0 {
+            self.around.flags |= flag::BAD_IP_CHECKSUM;
+        }
         true
     }
 
