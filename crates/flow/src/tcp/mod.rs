@@ -346,13 +346,4 @@ pub(crate) fn is_worth_a_letter(count: u32) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn repeated_letters_thin_out() {
-        let written: Vec<u32> = (1..=1000).filter(|count| is_worth_a_letter(*count)).collect();
-        assert_eq!(written, [1, 10, 100, 1000]);
-        assert!(!is_worth_a_letter(u32::MAX));
-    }
-}
+mod tests;
