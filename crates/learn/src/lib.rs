@@ -15,5 +15,5 @@ mod random;
 pub use calibration::{Calibration, HeldBack};
 pub use forest::{Contribution, Explanation, ForestSettings, IsolationForest};
 pub use matrix::{Matrix, Rows};
-pub use model::{Algorithm, Model, ModelCard, ModelError};
+pub use model::{Algorithm, Baseline, Input, Model, ModelCard, ModelError, SchemaId, Training};
 pub use random::Random;

@@ -6,6 +6,7 @@
 //! from less the depth of this row, so nothing is lost or invented; the sum is then shared out in the unit of the score.
 
 use super::{IsolationForest, Node, WidthMismatch, expected_depth};
+use crate::Rows;
 
 /// The score of one row taken apart.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,8 +45,7 @@ impl Explanation {
 }
 
 impl IsolationForest {
-    /// Takes the score of `row` apart. A row with a NaN has no score and no contributions. O(trees × nodes): for the rows that
-    /// someone reads about, not for all.
+    /// Takes the score of `row` apart. A row with a NaN has no score and no contributions. O(trees × depth), some microseconds.
     ///
     /// # Errors
     /// [`WidthMismatch`] when the row has another width than the forest was trained on.
@@ -55,18 +55,17 @@ impl IsolationForest {
         }
         let mut credit = vec![0.0; self.width];
         let (mut usual, mut depth) = (0.0, 0.0);
-        for tree in &self.trees {
-            let means = tree.mean_depths();
+        for (tree, means) in self.trees.iter().zip(&self.mean_depths) {
             let mut node = 0;
             while let Node::Split { column, threshold, right } = tree.nodes()[node] {
                 let child = if row[usize::from(column)] <= threshold { node + 1 } else { right as usize };
-                credit[usize::from(column)] += means[node] - means[child];
+                credit[usize::from(column)] += f64::from(means[node]) - f64::from(means[child]);
                 node = child;
             }
-            usual += means[0];
-            depth += means[node];
+            usual += f64::from(means[0]);
+            depth += f64::from(means[node]);
         }
-        let unit = -1.0 / (self.trees.len() as f64 * expected_depth(self.sample));
+        let unit = self.exponent();
         let usual_score = (usual * unit).exp2();
         let has_nan = row.iter().any(|value| value.is_nan());
         let score = if has_nan { f64::NAN } else { (depth * unit).exp2() };
@@ -79,8 +78,8 @@ impl IsolationForest {
     }
 
     /// The value of `column` nearest to the one in `row`, on the way to `usual`, with which `row` would score below
-    /// `threshold`, all else equal; `None` when no value up to `usual` does. The score changes only at the forest's own
-    /// thresholds, so these and `usual` are all there is to try.
+    /// `threshold`, all else equal; `None` when no value up to `usual` does. The score changes only where the forest has
+    /// thresholds, so all values are tried; some ten microseconds.
     ///
     /// # Errors
     /// [`WidthMismatch`] when the row has another width than the forest was trained on.
@@ -95,55 +94,93 @@ impl IsolationForest {
         threshold: f32,
     ) -> Result<Option<f32>, WidthMismatch> {
         assert!(column < self.width, "the column is one of the model's");
-        let mut candidates = self.steps_between(row.get(column).copied().unwrap_or(usual), usual, column);
-        candidates.push(usual);
-        let mut rows = crate::Matrix::new(row.len().max(1));
-        let mut scores = Vec::new();
-        for candidates in candidates.chunks(CANDIDATES_AT_ONCE) {
-            rows.clear();
-            scores.clear();
-            for &candidate in candidates {
-                rows.push(row);
-                let last = rows.len() - 1;
-                rows.row_mut(last)[column] = candidate;
-            }
-            self.score_into(rows.view(), &mut scores)?;
-            if let Some(found) = scores.iter().position(|&score| score < threshold) {
-                return Ok(Some(candidates[found]));
+        if row.len() != self.width {
+            return Err(WidthMismatch { expected: self.width, found: row.len() });
+        }
+        let value = row[column];
+        if value.is_nan() {
+            return Ok(None);
+        }
+        let Profile { bounds, depths } = self.profile(row, column);
+        let candidates: Vec<(f32, f64)> = if usual < value {
+            let down = bounds.iter().zip(&depths).rev().skip_while(|&(&bound, _)| bound >= value);
+            down.take_while(|&(&bound, _)| bound >= usual).map(|(&bound, &depth)| (bound, depth)).collect()
+        } else {
+            let up = bounds.iter().zip(&depths[1..]).skip_while(|&(&bound, _)| bound < value);
+            up.take_while(|&(&bound, _)| bound < usual).map(|(&bound, &depth)| (bound.next_up(), depth)).collect()
+        };
+        let deep_enough = f64::from(threshold).log2() / self.exponent();
+        let (mut row, mut scores) = (row.to_vec(), Vec::new());
+        for (candidate, depth) in candidates {
+            // Scoring rounds the sum of the depths otherwise, so it has the last word.
+            if depth > deep_enough * ROUNDING {
+                row[column] = candidate;
+                scores.clear();
+                self.score_into(Rows::new(self.width, &row).expect("the row was as wide as the forest"), &mut scores)?;
+                if scores[0] < threshold {
+                    return Ok(Some(candidate));
+                }
             }
         }
         Ok(None)
     }
 
-    /// One value from each stretch between thresholds of `column` that lies between `value` and `usual`: the one nearest to
-    /// `value`, nearest stretch first.
-    fn steps_between(&self, value: f32, usual: f32, column: usize) -> Vec<f32> {
-        let mut steps: Vec<f32> = (self.trees.iter().flat_map(super::Tree::nodes))
-            .filter_map(|node| match *node {
-                Node::Split { column: of, threshold, .. } if usize::from(of) == column => Some(threshold),
-                _ => None,
-            })
-            .filter_map(|threshold| {
-                if usual <= threshold && threshold < value {
-                    Some(threshold)
-                } else if value <= threshold && threshold < usual {
-                    Some(threshold.next_up())
-                } else {
-                    None
+    /// How deep `row` would end with other values of `column`.
+    fn profile(&self, row: &[f32], column: usize) -> Profile {
+        // At which value the depth changes, and by how much; the first entry holds for the least value.
+        let mut changes = vec![(f32::NEG_INFINITY, 0.0)];
+        let mut waiting = Vec::new();
+        for (tree, means) in self.trees.iter().zip(&self.mean_depths) {
+            // A node with the values that lead to it: above the first, up to the second.
+            waiting.push((0, f32::NEG_INFINITY, f32::INFINITY));
+            while let Some((node, above, up_to)) = waiting.pop() {
+                match tree.nodes()[node] {
+                    Node::Leaf { .. } => {
+                        changes.push((above, f64::from(means[node])));
+                        changes.push((up_to, -f64::from(means[node])));
+                    }
+                    Node::Split { column: compared, threshold, right } if usize::from(compared) == column => {
+                        if above < threshold {
+                            waiting.push((node + 1, above, up_to.min(threshold)));
+                        }
+                        if threshold < up_to {
+                            waiting.push((right as usize, above.max(threshold), up_to));
+                        }
+                    }
+                    Node::Split { column: compared, threshold, right } => {
+                        let goes_left = row[usize::from(compared)] <= threshold;
+                        waiting.push((if goes_left { node + 1 } else { right as usize }, above, up_to));
+                    }
                 }
-            })
-            .collect();
-        steps.sort_unstable_by(f32::total_cmp);
-        steps.dedup();
-        if usual < value {
-            steps.reverse();
+            }
         }
-        steps
+        changes.retain(|&(at, _)| at < f32::INFINITY);
+        changes.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let mut profile = Profile { bounds: Vec::new(), depths: Vec::new() };
+        let mut depth = 0.0;
+        for changes in changes.chunk_by(|a, b| a.0 == b.0) {
+            depth += changes.iter().map(|(_, change)| change).sum::<f64>();
+            profile.depths.push(depth);
+            profile.bounds.push(changes[0].0);
+        }
+        profile.bounds.remove(0);
+        profile
+    }
+
+    /// Score = 2^(depth summed over trees × this).
+    fn exponent(&self) -> f64 {
+        -1.0 / (self.trees.len() as f64 * expected_depth(self.sample))
     }
 }
 
-/// Rows built at once when looking for a value: bounds the memory.
-const CANDIDATES_AT_ONCE: usize = 256;
+/// Summed depth over the value of one column: `depths[i]` for values above `bounds[i - 1]`, up to `bounds[i]`.
+struct Profile {
+    bounds: Vec<f32>,
+    depths: Vec<f64>,
+}
+
+/// How much less than the depth wanted may suffice: more than summed depths differ for being rounded at other places.
+const ROUNDING: f64 = 0.999;
 
 fn largest_first(amounts: Vec<f32>) -> Vec<Contribution> {
     let mut contributions: Vec<_> =

@@ -53,6 +53,8 @@ pub struct IsolationForest {
     width: usize,
     sample: usize,
     trees: Vec<Tree>,
+    /// See [`Tree::mean_depths`].
+    mean_depths: Vec<Vec<f32>>,
     scorer: Scorer,
 }
 
@@ -125,7 +127,7 @@ impl IsolationForest {
         check_sizes(rows.width(), settings.trees, sample)?;
         check_finite(rows)?;
         let trees = grow::grow(rows, ForestSettings { sample, ..settings }, threads);
-        Ok(Self { width: rows.width(), sample, scorer: Scorer::new(&trees, rows.width(), sample), trees })
+        Ok(Self::assembled(rows.width(), sample, trees))
     }
 
     /// Puts a stored forest together again, trusting nothing about it.
@@ -137,7 +139,12 @@ impl IsolationForest {
         for (index, tree) in trees.iter().enumerate() {
             tree.validate(width, sample).map_err(|source| ForestError::Tree { tree: index, source })?;
         }
-        Ok(Self { width, sample, scorer: Scorer::new(&trees, width, sample), trees })
+        Ok(Self::assembled(width, sample, trees))
+    }
+
+    fn assembled(width: usize, sample: usize, trees: Vec<Tree>) -> Self {
+        let mean_depths = trees.iter().map(Tree::mean_depths).collect();
+        Self { width, sample, mean_depths, scorer: Scorer::new(&trees, width, sample), trees }
     }
 
     /// Columns of the rows it scores.

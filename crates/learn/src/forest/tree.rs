@@ -132,7 +132,7 @@ impl Tree {
     }
 
     /// For each node the mean depth at which the rows of the sample that pass it end, leaf corrections included.
-    pub(super) fn mean_depths(&self) -> Vec<f64> {
+    pub(super) fn mean_depths(&self) -> Vec<f32> {
         let mut rows = vec![0.0; self.nodes.len()];
         let mut below = vec![0.0; self.nodes.len()];
         for (index, node) in self.nodes.iter().enumerate().rev() {
@@ -155,7 +155,7 @@ impl Tree {
                 depth[right as usize] = depth[index] + 1.0;
             }
         }
-        depth.iter().zip(&below).map(|(depth, below)| depth + below).collect()
+        depth.iter().zip(&below).map(|(depth, below)| (depth + below) as f32).collect()
     }
 }
 

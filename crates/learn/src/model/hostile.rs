@@ -27,6 +27,7 @@ fn use_all(model: &Model) {
         assert!(model.p_value(scores[0]) > 0.0);
         model.explain(row).unwrap();
         model.would_not_alert(row, 0).unwrap();
+        model.class_that_would_not_alert(row, 0..model.width()).unwrap();
     }
 }
 

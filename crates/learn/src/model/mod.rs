@@ -5,13 +5,13 @@ mod file;
 #[cfg(test)]
 mod hostile;
 
-use std::num::NonZeroUsize;
+use std::{num::NonZeroUsize, ops::Range};
 
 pub use card::{Input, ModelCard, SchemaId, Training};
 pub use file::{FileError, MAX_FILE, ModelError};
 
 use crate::{
-    Calibration, ForestSettings, HeldBack, IsolationForest, Rows,
+    Calibration, ForestSettings, HeldBack, IsolationForest, Matrix, Rows,
     calibration::CalibrationError,
     forest::{Explanation, ForestError, WidthMismatch},
 };
@@ -94,6 +94,7 @@ impl Model {
         card.training.rows = baseline.rows.len() as u64;
         card.training.rows_held_back = baseline.held_back.len() as u64;
         card.training.seed = settings.seed;
+        card.training.metrics.extend(held_back_metrics(&scores, &calibration));
         card.training.settings.extend(
             [("trees", settings.trees), ("sample", settings.sample)]
                 .map(|(name, value)| (name.into(), value.to_string())),
@@ -178,6 +179,51 @@ impl Model {
             Algorithm::IsolationForest(forest) => forest.nearest_value_below(row, column, usual, self.threshold()),
         }
     }
+
+    /// The same for a feature written as one column per class: the column of the class with which `row` would score lowest, if
+    /// it would not have alerted with that.
+    ///
+    /// # Errors
+    /// [`WidthMismatch`] when the row has another width than the model was trained on.
+    ///
+    /// # Panics
+    /// When `columns` reaches beyond the model's.
+    pub fn class_that_would_not_alert(
+        &self,
+        row: &[f32],
+        columns: Range<usize>,
+    ) -> Result<Option<usize>, WidthMismatch> {
+        if row.len() != self.width() {
+            return Err(WidthMismatch { expected: self.width(), found: row.len() });
+        }
+        let mut rows = Matrix::new(row.len());
+        for class in columns.clone() {
+            let changed = rows.push_zeros();
+            changed.copy_from_slice(row);
+            changed[columns.clone()].fill(0.0);
+            changed[class] = 1.0;
+        }
+        let mut scores = Vec::new();
+        self.score_into(rows.view(), &mut scores)?;
+        let lowest = columns.zip(scores).min_by(|a, b| a.1.total_cmp(&b.1));
+        Ok(lowest.filter(|&(_, score)| score < self.threshold()).map(|(class, _)| class))
+    }
+}
+
+/// What the scores of the rows held back say of the model.
+fn held_back_metrics(scores: &[f32], calibration: &Calibration) -> Vec<(String, f64)> {
+    let mut sorted: Vec<f32> = scores.iter().copied().filter(|score| !score.is_nan()).collect();
+    sorted.sort_unstable_by(f32::total_cmp);
+    let at = |share: f64| f64::from(sorted[((sorted.len() - 1) as f64 * share) as usize]);
+    let alerting = sorted.iter().filter(|&&score| calibration.alerts(score)).count() as f64;
+    let metrics = [
+        ("held-back rows: median score", at(0.5)),
+        ("held-back rows: 99th percentile of scores", at(0.99)),
+        ("held-back rows: largest score", at(1.0)),
+        ("held-back rows: share at or above the threshold", alerting / sorted.len() as f64),
+        ("held-back rows: not evaluated", (scores.len() - sorted.len()) as f64),
+    ];
+    metrics.map(|(name, value)| (name.to_owned(), value)).into()
 }
 
 /// The median of each column.
@@ -198,7 +244,7 @@ fn medians(rows: Rows<'_>) -> Vec<f32> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::{Matrix, Random};
+    use crate::Random;
 
     pub(crate) fn card(width: usize) -> ModelCard {
         let schema = SchemaId { name: "example".to_owned(), version: 1, hash: [7; 32] };
@@ -227,6 +273,23 @@ pub(crate) mod tests {
         assert_eq!(model.explain(&row).unwrap().contributions[0].column, 1);
         let value = model.would_not_alert(&row, 1).unwrap().unwrap();
         assert!(value > 3.0 && value < 6.0, "{value}");
+    }
+
+    #[test]
+    fn a_strange_class_names_the_one_that_would_not_have_alerted() {
+        let mut random = Random::new(6);
+        let mut matrix = Matrix::new(4);
+        for _ in 0..2_000 {
+            let class = [1, 1, 1, 1, 1, 1, 1, 2, 2, 3][random.below(10)];
+            let row = matrix.push_zeros();
+            row[0] = (0..6).map(|_| random.unit() as f32).sum();
+            row[class] = 1.0;
+        }
+        let (rows, held_back) = matrix.view().split_at(1_500);
+        let baseline = Baseline { rows, held_back, alerts: None, device_days: 14.0 };
+        let model = Model::train(card(4), baseline, ForestSettings::default(), 5.0, NonZeroUsize::MIN).unwrap();
+        let instead = |value| model.class_that_would_not_alert(&[value, 0.0, 0.0, 1.0], 1..4).unwrap();
+        assert_eq!((instead(4.5), instead(90.0)), (Some(1), None));
     }
 
     #[test]
