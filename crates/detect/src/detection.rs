@@ -15,8 +15,10 @@ pub const MAX_EVIDENCE: usize = 16;
 /// What a detection is about. Two detections of one kind about one subject belong to one alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Subject {
-    /// A host: the attacker where it is known, the victim where its sources are many or forged.
+    /// A host that acts.
     Host(Address),
+    /// A host acted upon by many, or by sources that may be forged: nobody is accused.
+    Victim(Address),
     /// A device known by its link-layer address.
     Device([u8; 6]),
     /// What one host does to another.
@@ -33,7 +35,7 @@ pub enum Subject {
 impl fmt::Display for Subject {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Host(address) => write!(formatter, "{}", address.ip()),
+            Self::Host(address) | Self::Victim(address) => write!(formatter, "{}", address.ip()),
             Self::Device([a, b, c, d, e, f]) => write!(formatter, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}"),
             Self::HostPair { source, target } => write!(formatter, "{} > {}", source.ip(), target.ip()),
             Self::Network => formatter.write_str("network"),

@@ -3,8 +3,8 @@
 use lapwing_protocol::LocalNetworks;
 
 use crate::behaviour::{
-    self, ArpWatch, Beacon, BrokerSession, Exfiltration, Flood, HorizontalScan, Login, Reflection, SlowRequest,
-    VerticalScan,
+    self, ArpWatch, Beacon, BrokerSession, Exfiltration, Flood, HorizontalScan, Login, Reflection, Reflector,
+    SlowRequest, VerticalScan,
 };
 use crate::{Detector, DetectorInfo};
 
@@ -37,6 +37,7 @@ pub const DETECTORS: &[DetectorEntry] = &[
     },
     DetectorEntry { info: &behaviour::LOGIN, build: |config| Box::new(Login::new(config.local.clone())) },
     DetectorEntry { info: &behaviour::REFLECTION, build: |config| Box::new(Reflection::new(config.local.clone())) },
+    DetectorEntry { info: &behaviour::REFLECTOR, build: |config| Box::new(Reflector::new(config.local.clone())) },
     DetectorEntry { info: &behaviour::SLOW_REQUEST, build: |_| Box::new(SlowRequest::new()) },
     DetectorEntry {
         info: &behaviour::VERTICAL_SCAN,

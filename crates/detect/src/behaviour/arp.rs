@@ -99,11 +99,13 @@ impl ArpWatch {
         if arp.sender_address != [0; 4] {
             news = self.claim(arp, now);
         }
-        let key = (arp.vlan, arp.sender_mac);
+        // Who sent the frame answers for it, whatever name it wrote into the packet: tools that restore the truth after a spoof
+        // write the victim's.
+        let key = (arp.vlan, if arp.frame_source == [0; 6] { arp.sender_mac } else { arp.frame_source });
         let device = self.devices.entry(key);
         device.take(arp, now, &news);
         if device.due(now) {
-            found.measurements.push(device.measurement(arp, now));
+            found.measurements.push(device.measurement(key.1, arp, now));
         }
     }
 
@@ -182,7 +184,7 @@ impl Device {
         (addresses && self.unasked + self.conflicts > 0) || unasked || conflicts || asked
     }
 
-    fn measurement(&self, arp: &Arp, now: u32) -> Measurement {
+    fn measurement(&self, mac: [u8; 6], arp: &Arp, now: u32) -> Measurement {
         let count = |value: u32| Value::Count(u64::from(value));
         let mut peers = self.contested.clone();
         peers.sort_unstable();
@@ -191,13 +193,13 @@ impl Device {
             time: arp.time,
             service: "arp",
             detector: INFO.name,
-            subject: Subject::Device(arp.sender_mac),
+            subject: Subject::Device(mac),
             peers,
             first: self.first,
             last: self.last,
             evidence: Vec::new(),
             fields: vec![
-                ("mac", Value::Mac(arp.sender_mac)),
+                ("mac", Value::Mac(mac)),
                 ("address", Value::Address(Address::v4(arp.sender_address))),
                 ("contested", Value::Text(contested.into())),
                 ("claimed_addresses", count(self.addresses.count(now, WINDOW))),

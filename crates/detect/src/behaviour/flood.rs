@@ -167,11 +167,16 @@ impl Victim {
         let unfinished_ports = self.unfinished_ports.count(0, 1);
         let mut peers = self.peers.clone();
         peers.sort_unstable();
+        // One source is named; many may be forged.
+        let (subject, peers) = match peers[..] {
+            [source] if sources == 1 => (Subject::HostPair { source, target }, vec![target]),
+            _ => (Subject::Victim(target), peers),
+        };
         Measurement {
             time,
             service: "victim_window",
             detector: INFO.name,
-            subject: Subject::Host(target),
+            subject,
             peers,
             first: self.first,
             last: self.last,

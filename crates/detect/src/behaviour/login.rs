@@ -46,6 +46,9 @@ const WINDOW: u32 = 900;
 /// Attempts from which on a measurement is worth a rule's look.
 const FLOOR: u32 = 5;
 
+/// How often what grew by less than a step is reported, in seconds.
+const SWEEP_SECONDS: i64 = 60;
+
 /// A login session that stays longer, or says more, was let in or is no login.
 const MAX_SECONDS: f64 = 60.0;
 const MAX_BYTES: u64 = 8_192;
@@ -78,6 +81,7 @@ pub struct Login {
     pairs: Table<(Address, Address, u16), Attempts>,
     sources: Table<(Address, u16), Spray>,
     local: LocalNetworks,
+    next_sweep: i64,
 }
 
 /// Attempts of one source at one service of one target.
@@ -87,6 +91,7 @@ struct Attempts {
     server_closed: u32,
     sent: Moments,
     received: Moments,
+    seconds: Moments,
     first: Timestamp,
     last: Timestamp,
     /// Half a minute's slots of the last 15 minutes: how many attempts began in each.
@@ -150,7 +155,7 @@ impl Login {
     /// With its share of the caps for one of [`SHARDS`] shards.
     #[must_use]
     pub fn new(local: LocalNetworks) -> Self {
-        Self { pairs: Table::new(PAIRS / SHARDS), sources: Table::new(SOURCES / SHARDS), local }
+        Self { pairs: Table::new(PAIRS / SHARDS), sources: Table::new(SOURCES / SHARDS), local, next_sweep: i64::MIN }
     }
 
     fn ended(&mut self, flow: &Flow, time: Timestamp, found: &mut Found) {
@@ -205,6 +210,7 @@ impl Attempts {
         self.server_closed = self.server_closed.saturating_add(u32::from(server_closed(flow)));
         self.sent.add(flow.orig.payload_bytes as f32);
         self.received.add(flow.resp.payload_bytes as f32);
+        self.seconds.add(flow.duration().as_secs_f32());
         (self.first, self.last) = (self.first.min(flow.start), self.last.max(flow.last));
         self.recent.add(now);
         if self.count > 2 {
@@ -242,6 +248,8 @@ impl Attempts {
                 ("attempts_minute", count(self.recent.within(60))),
                 ("attempts", count(self.recent.within(WINDOW))),
                 ("server_closed_share", Value::Number(f64::from(self.server_closed) / f64::from(self.count.max(1)))),
+                // Servers delay a refusal: PAM by two seconds, others alike.
+                ("seconds_mean", Value::Number(f64::from(self.seconds.mean))),
                 ("sent_bytes_mean", Value::Number(f64::from(self.sent.mean))),
                 ("received_bytes_mean", Value::Number(f64::from(self.received.mean))),
                 // Deviation over mean: refused logins are alike.
@@ -318,6 +326,20 @@ impl Detector for Login {
         for observed in batch {
             if let Observation::FlowEnded(flow) = observed.fact {
                 self.ended(flow, observed.time, found);
+            }
+        }
+    }
+
+    fn advance(&mut self, now: Timestamp, found: &mut Found) {
+        if now.seconds() < self.next_sweep {
+            return;
+        }
+        self.next_sweep = now.seconds().saturating_add(SWEEP_SECONDS);
+        for (&(source, target, port), pair) in self.pairs.iter_mut() {
+            let attempts = pair.recent.within(WINDOW);
+            let is_recent = second(now).saturating_sub(second(pair.last)) <= WINDOW;
+            if let (true, Some(service)) = (is_recent && pair.steps.unreported(attempts, FLOOR), login_service(port)) {
+                found.measurements.push(pair.measurement(source, target, port, service, now, &self.local));
             }
         }
     }

@@ -11,6 +11,7 @@ mod login;
 mod outcomes;
 mod probe;
 mod reflection;
+mod reflector;
 mod slow_request;
 mod vertical_scan;
 
@@ -22,6 +23,7 @@ pub use flood::Flood;
 pub use horizontal_scan::HorizontalScan;
 pub use login::Login;
 pub use reflection::Reflection;
+pub use reflector::Reflector;
 pub use slow_request::SlowRequest;
 pub use vertical_scan::VerticalScan;
 
@@ -33,6 +35,7 @@ pub(crate) use flood::INFO as FLOOD;
 pub(crate) use horizontal_scan::INFO as HORIZONTAL_SCAN;
 pub(crate) use login::INFO as LOGIN;
 pub(crate) use reflection::INFO as REFLECTION;
+pub(crate) use reflector::INFO as REFLECTOR;
 pub(crate) use slow_request::INFO as SLOW_REQUEST;
 pub(crate) use vertical_scan::INFO as VERTICAL_SCAN;
 

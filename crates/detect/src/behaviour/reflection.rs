@@ -198,7 +198,7 @@ impl Victim {
             time,
             service: "reflection",
             detector: INFO.name,
-            subject: Subject::Host(target),
+            subject: Subject::Victim(target),
             peers,
             first: self.first,
             last: self.last,
@@ -270,7 +270,7 @@ mod tests {
         let last = found.measurements.last().unwrap();
         assert!(matches!(last.get("servers"), Some(Value::Count(180..=300))), "{last:?}");
         assert_eq!(last.get("protocol"), Some(&Value::Text("tcp".into())));
-        assert_eq!(last.subject, Subject::Host(crate::testing::endpoint("10.0.0.2:1").address));
+        assert_eq!(last.subject, Subject::Victim(crate::testing::endpoint("10.0.0.2:1").address));
     }
 
     #[test]

@@ -132,6 +132,7 @@ impl Pair {
         // A slow scan's sentence tells the long window's story.
         let outcomes = if failed_long > failed { &self.long } else { &self.short };
         let count = |value: u32| Value::Count(u64::from(value));
+        let seconds = self.long.last.seconds_since(self.long.first).max(1.0);
         let mut ports: Vec<u32> = self.failed.things().collect();
         ports.sort_unstable();
         ports.truncate(10);
@@ -153,6 +154,8 @@ impl Pair {
                 ("failed_ports_minute", count(self.failed.count(now, MINUTE))),
                 ("failed_ports", count(failed)),
                 ("failed_ports_long", count(failed_long)),
+                ("seconds", Value::Number(seconds)),
+                ("failed_ports_per_minute", Value::Number(f64::from(failed_long) * 60.0 / seconds)),
                 ("answered_ports", count(answered)),
                 ("failed_share", Value::Number(f64::from(failed_long) / f64::from((failed_long + answered).max(1)))),
                 ("refused", count(outcomes.refused)),
