@@ -1,1 +1,13 @@
-//! Detections in; alerts out: merged, ranked, explained, mapped to techniques.
+//! Detections in, alerts out: merged, ranked, explained, mapped to techniques.
+//!
+//! The [`Merger`] owns every open alert: detections of one kind about one subject within a window are one alert, whose
+//! [`Alert::id`] rests on nothing but what was seen. [`format`](mod@format) writes alerts for people and programs.
+
+mod alert;
+pub mod format;
+mod merge;
+mod time;
+
+pub use alert::{Alert, Evidence, Measure};
+pub use merge::{AlertConfig, Merger};
+pub use time::rfc3339;

@@ -58,6 +58,8 @@ pub struct EvidenceFlow {
     pub responder: Endpoint,
     /// IP protocol number.
     pub protocol: u8,
+    /// An ICMP flow whose message type has no counterpart.
+    pub one_way: bool,
     /// Frame number of its first packet.
     pub first_frame: u64,
     /// Frame number of the last packet seen when it was noted.
@@ -73,6 +75,7 @@ impl From<&Flow> for EvidenceFlow {
             originator: flow.originator,
             responder: flow.responder,
             protocol: flow.protocol,
+            one_way: flow.one_way,
             first_frame: flow.first_frame,
             last_frame: flow.last_frame,
         }

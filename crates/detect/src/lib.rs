@@ -4,6 +4,7 @@
 //! network and emit [`Measurement`]s; Sigma rules decide which of them are [`Detection`]s. Time is capture time: nothing
 //! here reads the wall clock. Every table has a cap, evicts who was idle longest, and counts what it evicted.
 
+mod anomaly;
 pub mod behaviour;
 mod detection;
 mod detector;
@@ -17,6 +18,7 @@ mod table;
 #[cfg(test)]
 mod testing;
 
+pub use anomaly::{Anomaly, SchemaMismatch, device_of};
 pub use detection::{Detection, EvidenceFlow, MAX_EVIDENCE, Measured, Subject};
 pub use detector::{Detector, DetectorInfo, Found, Partition, SHARDS, actor, target};
 pub use kind::{ANOMALY, KINDS, KindInfo, SIGNATURE, Severity, kind_info};

@@ -1,1 +1,27 @@
-//! Wires the stages: threads, queues, coverage, evidence.
+//! Wires the stages: threads, queues, the clock, evidence.
+//!
+//! [`run`] carries a [`lapwing_capture::Source`] through decode, flow and feature into a [`Stage`]: the detectors of a
+//! scan, the rows of a training, the lines of a flow log. What the stage sees does not depend on the number of threads.
+
+mod bank;
+mod clock;
+mod config;
+mod control;
+mod lane;
+mod learning;
+mod order;
+mod pipeline;
+mod reader;
+mod scan;
+mod stage;
+mod timings;
+mod work;
+
+pub use config::PipelineConfig;
+pub use control::Control;
+pub use lane::Scoring;
+pub use learning::{FitSettings, Learning, Learnt, Lesson};
+pub use pipeline::{PipelineReport, run};
+pub use scan::Detecting;
+pub use stage::{Rows, Scored, Stage};
+pub use timings::{Step, StepTiming, Timings};

@@ -7,7 +7,7 @@ use crate::schema::Row;
 use crate::{Feature, PortClass, Schema};
 
 /// The default schema: shape, volume, outcome and kind of a connection.
-pub const CONNECTION: Schema = Schema { name: "connection", version: 1, features: FEATURES, write };
+pub static CONNECTION: Schema = Schema { name: "connection", version: 1, features: FEATURES, write };
 
 const FEATURES: &[Feature] = &[
     Feature::number("duration", "ln(1 + ms)", "time from the first to the last packet", "duration"),

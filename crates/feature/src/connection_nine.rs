@@ -8,7 +8,7 @@ use crate::schema::Row;
 use crate::{Feature, PortClass, Schema};
 
 /// Nine features of a connection: volumes, duration, rates, and four classes.
-pub const CONNECTION_9: Schema = Schema { name: "connection-9", version: 1, features: FEATURES, write };
+pub static CONNECTION_9: Schema = Schema { name: "connection-9", version: 1, features: FEATURES, write };
 
 const STATES: &[&str] = &["SF", "S0", "REJ", "RSTO", "other"];
 

@@ -31,6 +31,7 @@ pub struct Feature {
 }
 
 /// A named, versioned, ordered list of features.
+#[derive(Debug)]
 pub struct Schema {
     /// Its name.
     pub name: &'static str,
@@ -74,6 +75,28 @@ impl Schema {
             hasher.update("\n");
         }
         hasher.finalize().into()
+    }
+
+    /// What a row says about one feature, for people: `3.2 kB`-like numbers in the feature's own unit, or its class.
+    #[must_use]
+    pub fn describe(&self, feature: usize, row: &[f32]) -> String {
+        let before: usize = self.features.iter().take(feature).map(Feature::width).sum();
+        let Some(feature) = self.features.get(feature) else { return String::new() };
+        let Some(columns) = row.get(before..before + feature.width()) else { return String::new() };
+        match feature.values {
+            Values::Number => describe_number(columns[0], feature.unit),
+            Values::Classes(classes) => {
+                let set = columns.iter().position(|&column| column > 0.5);
+                set.map_or_else(|| "mixed".to_owned(), |class| classes[class].to_owned())
+            }
+        }
+    }
+
+    /// The first column of a feature, and how many it has.
+    #[must_use]
+    pub fn columns_of(&self, feature: usize) -> std::ops::Range<usize> {
+        let before: usize = self.features.iter().take(feature).map(Feature::width).sum();
+        before..before + self.features.get(feature).map_or(0, Feature::width)
     }
 
     /// Appends the row of one flow to `rows` (row-major, [`Schema::width`] columns).
@@ -122,6 +145,16 @@ impl Feature {
 #[must_use]
 pub fn find(name: &str) -> Option<&'static Schema> {
     SCHEMAS.iter().copied().find(|schema| schema.name == name)
+}
+
+/// A number in its unit; what is kept as a logarithm is turned back.
+fn describe_number(value: f32, unit: &str) -> String {
+    let (value, unit) = match unit.strip_prefix("ln(1 + ").and_then(|rest| rest.strip_suffix(')')) {
+        Some(unit) => (value.exp_m1(), unit),
+        None => (value, unit),
+    };
+    let digits = if value.abs() < 10.0 && value.fract().abs() > 0.005 { 2 } else { 0 };
+    format!("{value:.digits$} {unit}")
 }
 
 /// Fills a row from left to right.

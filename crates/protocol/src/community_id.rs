@@ -19,15 +19,20 @@ impl CommunityId {
     /// Of a flow, with a seed (0 unless a site chose its own).
     #[must_use]
     pub fn new(flow: &Flow, seed: u16) -> Self {
-        let (one, other) = (flow.originator, flow.responder);
+        Self::of(flow.protocol, flow.originator, flow.responder, flow.one_way, seed)
+    }
+
+    /// Of a five-tuple; `one_way` says that it is an ICMP message without a counterpart.
+    #[must_use]
+    pub fn of(protocol: u8, one: Endpoint, other: Endpoint, one_way: bool, seed: u16) -> Self {
         // A one-way ICMP message has no counterpart to meet, so its direction stays.
-        let (source, destination) = if flow.one_way || one <= other { (one, other) } else { (other, one) };
+        let (source, destination) = if one_way || one <= other { (one, other) } else { (other, one) };
         let mut hash = Sha1::new();
         hash.update(seed.to_be_bytes());
         hash.update(wire(&source.address));
         hash.update(wire(&destination.address));
-        hash.update([flow.protocol, 0]);
-        if has_ports(flow.protocol) {
+        hash.update([protocol, 0]);
+        if has_ports(protocol) {
             hash.update(ports(source, destination));
         }
         Self(hash.finalize().into())

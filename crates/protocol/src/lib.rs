@@ -3,6 +3,7 @@
 //! An [`Observation`] is one fact worth looking at; detectors, signatures and writers see nothing else of the traffic.
 
 mod community_id;
+mod conn_log;
 mod fields;
 mod local;
 
@@ -11,6 +12,7 @@ use lapwing_decode::Arp;
 use lapwing_flow::Flow;
 
 pub use community_id::CommunityId;
+pub use conn_log::{ConnLog, LogFormat};
 pub use fields::{CONN_FIELDS, Field, FieldValue, Uid, ZeekType, conn_field, transport};
 pub use local::{LocalNetworks, NetworkError, Scope};
 

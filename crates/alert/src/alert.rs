@@ -1,0 +1,264 @@
+//! The alert: what a person is told.
+
+use lapwing_capture::Timestamp;
+use lapwing_detect::{Detection, EvidenceFlow, Severity, Subject};
+use lapwing_flow::Endpoint;
+use lapwing_protocol::{CommunityId, Uid};
+use schemars::JsonSchema;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::rfc3339;
+
+/// What a person is told: detections of one kind about one subject, merged.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Alert {
+    /// Hash of kind, subject and first seen: the same whenever and wherever the same traffic is looked at.
+    pub id: String,
+    /// Rises with every change after the alert opened; 1 is the first.
+    pub revision: u32,
+    /// What was found, from one registry of kinds.
+    pub kind: String,
+    /// What a person reads first.
+    pub title: String,
+    /// How bad it is if it is right.
+    #[serde(serialize_with = "severity_name")]
+    #[schemars(with = "SeverityName")]
+    pub severity: Severity,
+    /// How sure: 0 to 1.
+    pub confidence: f32,
+    /// Who claims it, sorted.
+    pub detectors: Vec<String>,
+    /// The signatures that decided, by id, sorted.
+    pub rules: Vec<String>,
+    /// The host or device it is about: the one that acts where that is known, else the one that suffers.
+    pub device: String,
+    /// The other hosts concerned, sorted; at most 16.
+    pub peers: Vec<String>,
+    /// Start of the traffic that opened it.
+    #[serde(serialize_with = "timestamp")]
+    #[schemars(with = "DateTime")]
+    pub first_seen: Timestamp,
+    /// End of the latest traffic it rests on.
+    #[serde(serialize_with = "timestamp")]
+    #[schemars(with = "DateTime")]
+    pub last_seen: Timestamp,
+    /// Detections merged into it.
+    pub count: u64,
+    /// ATT&CK techniques, sorted.
+    pub attack: Vec<String>,
+    /// What happened, with the numbers that decided.
+    pub explanation: String,
+    /// The quantities that decided, against their thresholds.
+    pub measured: Vec<Measure>,
+    /// Flows it rests on, oldest first; at most 16.
+    pub evidence: Vec<Evidence>,
+    /// `open`, `acknowledged` or `closed`.
+    pub status: Status,
+    /// The suppression that hides it, if one does.
+    pub suppressed_by: Option<String>,
+    /// What it is about, as detectors name it.
+    #[serde(skip)]
+    pub subject: Subject,
+    /// The evidence as it can be found in a capture.
+    #[serde(skip)]
+    pub flows: Vec<EvidenceFlow>,
+}
+
+/// Where an alert stands in its life.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// Nobody has looked at it.
+    #[default]
+    Open,
+    /// Somebody is at it.
+    Acknowledged,
+    /// It is dealt with.
+    Closed,
+}
+
+/// A measured quantity against the threshold it crossed.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct Measure {
+    /// The quantity, with its unit where it has one.
+    pub name: String,
+    /// What was measured.
+    pub value: f64,
+    /// From which value on it counts.
+    pub threshold: f64,
+}
+
+/// A flow that an alert rests on, with the names by which other tools know it.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct Evidence {
+    /// The flow's uid, as in `lapwing flows`.
+    pub uid: String,
+    /// Community ID v1.
+    pub community_id: String,
+    /// Time of its first packet.
+    #[serde(serialize_with = "timestamp")]
+    #[schemars(with = "DateTime")]
+    pub start: Timestamp,
+    /// Transport protocol by name, or `ip-NUMBER`.
+    pub protocol: String,
+    /// Who sent first.
+    pub originator: String,
+    /// Its port, or ICMP message type.
+    pub originator_port: u16,
+    /// Who answered.
+    pub responder: String,
+    /// Its port, or ICMP counterpart type or code.
+    pub responder_port: u16,
+}
+
+/// Evidence flows and peers that an alert names at most.
+pub(crate) const MAX_NAMED: usize = lapwing_detect::MAX_EVIDENCE;
+
+impl Alert {
+    /// The alert that a detection opens.
+    pub(crate) fn open(detection: &Detection) -> Self {
+        let mut alert = Self {
+            id: identity(&detection.kind, detection.subject, detection.first),
+            revision: 0,
+            kind: detection.kind.to_string(),
+            title: detection.title.to_string(),
+            severity: detection.severity,
+            confidence: 0.0,
+            detectors: Vec::new(),
+            rules: Vec::new(),
+            device: device(detection.subject),
+            peers: Vec::new(),
+            first_seen: detection.first,
+            last_seen: detection.last,
+            count: 0,
+            attack: Vec::new(),
+            explanation: String::new(),
+            measured: Vec::new(),
+            evidence: Vec::new(),
+            status: Status::Open,
+            suppressed_by: None,
+            subject: detection.subject,
+            flows: Vec::new(),
+        };
+        alert.take_in(detection);
+        alert
+    }
+
+    /// Merges one more detection of the same kind about the same subject: what is worst, surest and latest stands.
+    pub(crate) fn take_in(&mut self, detection: &Detection) {
+        self.revision += 1;
+        self.count += 1;
+        if self.count == 1 || detection.severity >= self.severity {
+            self.severity = detection.severity;
+            self.title = detection.title.to_string();
+            self.explanation.clone_from(&detection.explanation);
+            self.measured = detection.measured.iter().map(Measure::from).collect();
+        }
+        self.confidence = self.confidence.max(detection.confidence);
+        self.last_seen = self.last_seen.max(detection.last);
+        insert_sorted(&mut self.detectors, detection.detector);
+        if let Some(rule) = &detection.rule {
+            insert_sorted(&mut self.rules, rule);
+        }
+        for technique in &detection.techniques {
+            insert_sorted(&mut self.attack, technique);
+        }
+        let target = match detection.subject {
+            Subject::HostPair { target, .. } => Some(target),
+            _ => None,
+        };
+        for peer in target.iter().chain(&detection.peers) {
+            if self.peers.len() < MAX_NAMED {
+                insert_sorted(&mut self.peers, &peer.ip().to_string());
+            }
+        }
+        for flow in &detection.evidence {
+            if self.flows.len() < MAX_NAMED && !self.flows.iter().any(|known| known.uid == flow.uid) {
+                self.flows.push(*flow);
+                self.evidence.push(Evidence::from(flow));
+            } else if let Some(known) = self.flows.iter_mut().find(|known| known.uid == flow.uid) {
+                known.last = known.last.max(flow.last);
+                known.last_frame = known.last_frame.max(flow.last_frame);
+            }
+        }
+    }
+}
+
+impl From<&lapwing_detect::Measured> for Measure {
+    fn from(measured: &lapwing_detect::Measured) -> Self {
+        Self { name: measured.name.clone(), value: measured.value, threshold: measured.threshold }
+    }
+}
+
+impl From<&EvidenceFlow> for Evidence {
+    fn from(flow: &EvidenceFlow) -> Self {
+        let Endpoint { address: originator, port: originator_port } = flow.originator;
+        let Endpoint { address: responder, port: responder_port } = flow.responder;
+        Self {
+            uid: Uid(flow.uid).to_string(),
+            community_id: CommunityId::of(flow.protocol, flow.originator, flow.responder, flow.one_way, 0).to_string(),
+            start: flow.start,
+            protocol: protocol_name(flow.protocol),
+            originator: originator.ip().to_string(),
+            originator_port,
+            responder: responder.ip().to_string(),
+            responder_port,
+        }
+    }
+}
+
+/// The first 64 bits of SHA-256 over kind, subject and first seen in microseconds, in hexadecimal.
+fn identity(kind: &str, subject: Subject, first: Timestamp) -> String {
+    let digest = Sha256::digest(format!("{kind}\n{subject}\n{}", first.micros()));
+    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn device(subject: Subject) -> String {
+    match subject {
+        Subject::HostPair { source, .. } => source.ip().to_string(),
+        Subject::Host(host) | Subject::Victim(host) => host.ip().to_string(),
+        Subject::Device(_) | Subject::Network => subject.to_string(),
+    }
+}
+
+fn insert_sorted(list: &mut Vec<String>, text: &str) {
+    if let Err(place) = list.binary_search_by(|known| known.as_str().cmp(text)) {
+        list.insert(place, text.to_owned());
+    }
+}
+
+fn protocol_name(protocol: u8) -> String {
+    match protocol {
+        1 => "icmp".to_owned(),
+        6 => "tcp".to_owned(),
+        17 => "udp".to_owned(),
+        58 => "icmp6".to_owned(),
+        132 => "sctp".to_owned(),
+        other => format!("ip-{other}"),
+    }
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+#[expect(dead_code, reason = "describes the severities' names in the JSON schema")]
+enum SeverityName {
+    Informational,
+    Low,
+    Medium,
+    High,
+    Critical,
+}
+
+/// RFC 3339 in UTC with microseconds.
+#[derive(JsonSchema)]
+#[schemars(transparent)]
+struct DateTime(#[expect(dead_code, reason = "describes times in the JSON schema")] String);
+
+fn severity_name<S: serde::Serializer>(severity: &Severity, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(severity.as_str())
+}
+
+fn timestamp<S: serde::Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&rfc3339(*time))
+}

@@ -1,0 +1,141 @@
+//! Alerts as Suricata EVE records, so that every EVE consumer takes them unchanged.
+
+use std::io::{self, Write};
+
+use lapwing_detect::{EvidenceFlow, Severity};
+use serde::Serialize;
+
+use crate::{Alert, time};
+
+/// Generator id of Lapwing's alerts: a private one, so that no rule of a public set has the same (gid, signature id).
+const GENERATOR: u32 = 9_000;
+
+#[derive(Serialize)]
+struct Record<'a> {
+    timestamp: String,
+    /// Suricata's are 63 bits wide, and so stay exact in every consumer that reads signed integers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    flow_id: Option<u64>,
+    event_type: &'static str,
+    src_ip: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    src_port: Option<u16>,
+    dest_ip: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dest_port: Option<u16>,
+    proto: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    community_id: Option<&'a str>,
+    alert: Signature<'a>,
+    lapwing: &'a Alert,
+}
+
+#[derive(Serialize)]
+struct Signature<'a> {
+    action: &'static str,
+    gid: u32,
+    signature_id: u32,
+    rev: u32,
+    signature: &'a str,
+    category: &'a str,
+    severity: u8,
+    metadata: Metadata<'a>,
+}
+
+#[derive(Serialize)]
+struct Metadata<'a> {
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    mitre_technique_id: &'a [String],
+    confidence: [&'static str; 1],
+    signature_severity: [&'static str; 1],
+}
+
+/// Writes one EVE record an alert, a line each; Lapwing's own fields stand in the object `lapwing`.
+///
+/// # Errors
+/// When `output` cannot be written.
+pub fn write_eve(alerts: &[Alert], output: &mut dyn Write) -> io::Result<()> {
+    for alert in alerts {
+        serde_json::to_writer(&mut *output, &record(alert))?;
+        output.write_all(b"\n")?;
+    }
+    Ok(())
+}
+
+fn record(alert: &Alert) -> Record<'_> {
+    let flow = alert.flows.first();
+    let evidence = alert.evidence.first();
+    let (source, target) = match evidence {
+        Some(evidence) => (evidence.originator.as_str(), evidence.responder.as_str()),
+        None => (alert.device.as_str(), alert.peers.first().map_or(alert.device.as_str(), String::as_str)),
+    };
+    let port = |port: u16| flow.is_some_and(has_ports).then_some(port);
+    Record {
+        timestamp: time::eve(alert.last_seen),
+        flow_id: flow.map(|flow| flow.uid >> 1),
+        event_type: "alert",
+        src_ip: source,
+        src_port: evidence.and_then(|evidence| port(evidence.originator_port)),
+        dest_ip: target,
+        dest_port: evidence.and_then(|evidence| port(evidence.responder_port)),
+        proto: evidence.map_or_else(|| "ARP".to_owned(), |evidence| evidence.protocol.to_uppercase()),
+        community_id: evidence.map(|evidence| evidence.community_id.as_str()),
+        alert: Signature {
+            action: "allowed",
+            gid: GENERATOR,
+            signature_id: signature_id(&alert.kind),
+            rev: 1,
+            signature: &alert.title,
+            category: &alert.kind,
+            severity: priority(alert.severity),
+            metadata: Metadata {
+                mitre_technique_id: &alert.attack,
+                confidence: [in_words(alert.confidence)],
+                signature_severity: [alert.severity.as_str()],
+            },
+        },
+        lapwing: alert,
+    }
+}
+
+fn has_ports(flow: &EvidenceFlow) -> bool {
+    matches!(flow.protocol, 6 | 17 | 132)
+}
+
+/// Suricata's priority: 1 is the worst.
+const fn priority(severity: Severity) -> u8 {
+    match severity {
+        Severity::Critical | Severity::High => 1,
+        Severity::Medium => 2,
+        Severity::Low => 3,
+        Severity::Informational => 4,
+    }
+}
+
+/// A number for a kind that stays the same when kinds are added: FNV-1a (RFC draft eastlake-fnv) over its name, 31 bits.
+fn signature_id(kind: &str) -> u32 {
+    let hash = kind.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    (hash & 0x7fff_ffff).max(1)
+}
+
+/// Suricata's words for confidence.
+fn in_words(confidence: f32) -> &'static str {
+    match confidence {
+        high if high >= 0.8 => "High",
+        medium if medium >= 0.5 => "Medium",
+        _ => "Low",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signature_ids_of_kinds_differ() {
+        let mut ids: Vec<u32> = lapwing_detect::KINDS.iter().map(|kind| signature_id(kind.name)).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), lapwing_detect::KINDS.len());
+    }
+}

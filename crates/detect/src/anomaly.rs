@@ -1,0 +1,168 @@
+//! Flows that a learned model finds unusual.
+//!
+//! # What it sees
+//! The score of every flow that ended, from one model, against the threshold that the model's calibration derived from a
+//! budget of false alerts per device and week.
+//!
+//! # Why it matters
+//! What has no signature yet (a new botnet's control channel, a hijacked device's odd hours) still differs from what the
+//! device does every day.
+//!
+//! # False positives
+//! New but harmless habits: an update, a new service. The budget says how many to expect; where the baseline was too short
+//! to verify it, anomalies are at most medium.
+//!
+//! # References
+//! Liu, Ting and Zhou (2008), *Isolation Forest*; Vovk, Gammerman and Shafer (2005) for conformal p-values.
+
+use std::sync::Arc;
+
+use lapwing_capture::Timestamp;
+use lapwing_decode::Address;
+use lapwing_feature::Schema;
+use lapwing_flow::Flow;
+use lapwing_learn::Model;
+use lapwing_protocol::LocalNetworks;
+
+use crate::{ANOMALY, Detection, KindInfo, Measured, Severity, Subject, actor, kind_info, target};
+
+/// Features that an explanation names.
+const FEATURES_NAMED: usize = 3;
+
+/// How far below the threshold's p-value a flow must lie to count as high, where the budget could be verified.
+const HIGH_BELOW: f64 = 0.1;
+
+/// Judges flows by the scores of one model.
+#[derive(Clone, Debug)]
+pub struct Anomaly {
+    model: Arc<Model>,
+    schema: &'static Schema,
+    feature_of_column: Vec<usize>,
+    threshold_p: f64,
+    kind: &'static KindInfo,
+}
+
+/// A model whose rows are not the ones this program extracts.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the model expects feature schema '{name}' version {version}, which this program does not extract the same way; \
+     train it again or install a matching model"
+)]
+pub struct SchemaMismatch {
+    name: String,
+    version: u32,
+}
+
+impl Anomaly {
+    /// A judge for the scores of `model`.
+    ///
+    /// # Errors
+    /// [`SchemaMismatch`] when no schema here has the name and hash that the model was trained under.
+    pub fn new(model: Arc<Model>) -> Result<Self, SchemaMismatch> {
+        let wanted = &model.card().schema;
+        let schema = lapwing_feature::find(&wanted.name)
+            .filter(|schema| schema.hash() == wanted.hash && schema.width() == model.width())
+            .ok_or_else(|| SchemaMismatch { name: wanted.name.clone(), version: wanted.version })?;
+        let threshold_p = model.p_value(model.threshold());
+        let kind = kind_info(ANOMALY).expect("the registry has the kind of learned models");
+        Ok(Self { feature_of_column: schema.feature_of_column(), schema, model, threshold_p, kind })
+    }
+
+    /// The schema of the rows it wants.
+    #[must_use]
+    pub fn schema(&self) -> &'static Schema {
+        self.schema
+    }
+
+    /// The model whose scores it judges.
+    #[must_use]
+    pub fn model(&self) -> &Arc<Model> {
+        &self.model
+    }
+
+    /// Judges one flow by its score; `row` explains it.
+    #[must_use]
+    pub fn judge(
+        &self,
+        time: Timestamp,
+        flow: &Flow,
+        row: &[f32],
+        score: f32,
+        local: &LocalNetworks,
+    ) -> Option<Detection> {
+        if !self.model.calibration().alerts(score) {
+            return None;
+        }
+        let device = device_of(flow, local);
+        let peer = if device == flow.originator.address { flow.responder.address } else { flow.originator.address };
+        let p = self.model.p_value(score);
+        let mut detection = Detection::new(self.kind, Subject::Host(device), "isolation-forest", time);
+        detection.severity = self.severity(p);
+        detection.confidence = if self.model.calibration().budget_is_verifiable() { 0.7 } else { 0.4 };
+        detection.score = Some(score);
+        detection.peers = vec![peer];
+        detection.first = flow.start;
+        detection.last = flow.last;
+        detection.evidence = vec![flow.into()];
+        detection.measured = vec![Measured {
+            name: "anomaly_score".to_owned(),
+            value: f64::from(score),
+            threshold: f64::from(self.model.threshold()),
+        }];
+        detection.explanation = self.explain(flow, row, p);
+        Some(detection)
+    }
+
+    fn severity(&self, p: f64) -> Severity {
+        match self.model.calibration().budget_is_verifiable() {
+            true if p <= self.threshold_p * HIGH_BELOW => Severity::High,
+            true => Severity::Medium,
+            false => Severity::Low,
+        }
+    }
+
+    fn explain(&self, flow: &Flow, row: &[f32], p: f64) -> String {
+        let mut text = format!("a connection to port {} is unlike the baseline (p = {p:.2e})", flow.responder.port);
+        let Ok(explanation) = self.model.explain(row) else { return text };
+        let contributions = explanation.by_feature(&self.feature_of_column);
+        let reasons: Vec<String> = contributions
+            .iter()
+            .filter(|contribution| contribution.amount > 0.0)
+            .take(FEATURES_NAMED)
+            .map(|contribution| self.reason(contribution.column, row))
+            .collect();
+        if !reasons.is_empty() {
+            text.push_str(": ");
+            text.push_str(&reasons.join("; "));
+        }
+        let column = explanation.contributions.first().map(|contribution| contribution.column);
+        if let Some(column) = column
+            && let Ok(Some(value)) = self.model.would_not_alert(row, column)
+        {
+            let feature = self.feature_of_column[column];
+            let mut other = row.to_vec();
+            self.schema.columns_of(feature).for_each(|column| other[column] = 0.0);
+            other[column] = value;
+            let name = self.schema.features[feature].name;
+            text.push_str(&format!(
+                "; with {name} {} it would not have alerted",
+                self.schema.describe(feature, &other)
+            ));
+        }
+        text
+    }
+
+    fn reason(&self, feature: usize, row: &[f32]) -> String {
+        let name = self.schema.features[feature].name;
+        let value = self.schema.describe(feature, row);
+        let usual = self.schema.describe(feature, self.model.usual());
+        format!("{name} {value} (usually {usual})")
+    }
+}
+
+/// The device that a flow is about: who acted, if it is local; else who was acted upon, if that is; else who acted.
+#[must_use]
+pub fn device_of(flow: &Flow, local: &LocalNetworks) -> Address {
+    let (actor, target) = (actor(flow), target(flow));
+    if !local.contains(actor) && local.contains(target) { target } else { actor }
+}

@@ -1,0 +1,120 @@
+//! A lane: the flow tables of some shards, with the rows and scores of the flows that end in them.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use lapwing_decode::Buffers;
+use lapwing_feature::Schema;
+use lapwing_flow::{FlowCounters, FlowTable};
+use lapwing_learn::{Model, Rows};
+use lapwing_protocol::LocalNetworks;
+
+use crate::PipelineConfig;
+use crate::order::shards_of;
+use crate::work::{LaneOutput, Work, ended};
+
+/// What is computed for every flow that ends.
+#[derive(Clone, Debug, Default)]
+pub struct Scoring {
+    /// Schemas whose rows are written.
+    pub schemas: Vec<&'static Schema>,
+    /// Models, each with the index of its schema.
+    pub models: Vec<(usize, Arc<Model>)>,
+    /// What counts as local.
+    pub local: Arc<LocalNetworks>,
+}
+
+pub(crate) struct Lane {
+    lane: usize,
+    lanes: usize,
+    /// The tables of this lane's shards; shard `lane + i · lanes` is at `i`.
+    tables: Vec<FlowTable>,
+}
+
+impl Scoring {
+    /// The index of `schema`, which is added if it is not there.
+    pub fn add_schema(&mut self, schema: &'static Schema) -> usize {
+        self.schemas.iter().position(|known| std::ptr::eq(*known, schema)).unwrap_or_else(|| {
+            self.schemas.push(schema);
+            self.schemas.len() - 1
+        })
+    }
+}
+
+/// How long scoring took, and how many rows it scored.
+pub(crate) struct ScoringTime {
+    /// Packets that went through the tables.
+    pub(crate) packets: u64,
+    pub(crate) time: Duration,
+    pub(crate) rows: u64,
+}
+
+impl Lane {
+    pub(crate) fn new(lane: usize, lanes: usize, config: &PipelineConfig) -> Self {
+        let tables = shards_of(lane, lanes).map(|_| FlowTable::new(&config.flow)).collect();
+        Self { lane, lanes, tables }
+    }
+
+    /// Runs this lane's packets of one batch through its tables.
+    pub(crate) fn run(&mut self, work: &Work, scoring: &Scoring, output: &mut LaneOutput) -> ScoringTime {
+        match work.finish {
+            Some(now) => {
+                for table in &mut self.tables {
+                    output.more |= table.finish(now, work.frames.first_number, &mut output.events);
+                }
+            }
+            None => self.packets(work, output),
+        }
+        let begun = Instant::now();
+        let rows = score(scoring, output);
+        let packets = shards_of(self.lane, self.lanes).filter_map(|shard| work.shards.get(shard));
+        let packets = packets.map(|packets| packets.len() as u64).sum();
+        ScoringTime { packets, time: begun.elapsed(), rows }
+    }
+
+    pub(crate) fn add_counters(&self, total: &mut FlowCounters) {
+        for table in &self.tables {
+            total.add(&table.counters());
+        }
+    }
+
+    fn packets(&mut self, work: &Work, output: &mut LaneOutput) {
+        let buffers = Buffers { frames: &work.frames.buffer, reassembled: &work.packets.reassembled };
+        let packets = &work.packets.packets;
+        for (shard, table) in shards_of(self.lane, self.lanes).zip(&mut self.tables) {
+            let mut rest = work.shards[shard].as_slice();
+            for tick in &work.ticks {
+                let until = rest.partition_point(|index| packets[*index as usize].frame < tick.frame);
+                let (before, after) = rest.split_at(until);
+                table.process(packets, before, buffers, &mut output.events);
+                table.advance(tick.second, tick.frame, &mut output.events);
+                rest = after;
+            }
+            table.process(packets, rest, buffers, &mut output.events);
+        }
+    }
+}
+
+const FITS: &str = "a model is only paired with the schema it was trained on";
+
+/// Writes the rows of the flows that ended, and scores them; returns how many there were.
+fn score(scoring: &Scoring, output: &mut LaneOutput) -> u64 {
+    if scoring.schemas.is_empty() {
+        return 0;
+    }
+    let LaneOutput { events, rows, scores, .. } = output;
+    rows.resize_with(scoring.schemas.len(), Vec::new);
+    scores.resize_with(scoring.models.len(), Vec::new);
+    let mut ends = 0;
+    for event in events.iter().filter(|event| ended(event)) {
+        ends += 1;
+        for (schema, rows) in scoring.schemas.iter().zip(rows.iter_mut()) {
+            schema.append_row(&event.flow, &scoring.local, rows);
+        }
+    }
+    for ((schema, model), scores) in scoring.models.iter().zip(scores) {
+        let rows = Rows::new(model.width(), &rows[*schema]).expect(FITS);
+        model.score_into(rows, scores).expect(FITS);
+    }
+    ends
+}

@@ -1,0 +1,143 @@
+//! Decoded batches put in order: the clock, the fragments, the shards.
+
+use std::collections::VecDeque;
+
+use lapwing_capture::Timestamp;
+use lapwing_decode::{Buffers, Decoder, Packet, PacketBatch};
+use lapwing_flow::{Reassembler, ReassemblyCounters};
+
+use crate::PipelineConfig;
+use crate::clock::{self, Clock};
+use crate::work::{Tick, Work};
+
+/// Flow tables are swept for flows that ran out at every whole second and every so many frames, so that a flood within
+/// one second does not pile up what could be let go.
+const SWEEP_EVERY_FRAMES: u64 = 1_024;
+
+/// The one place that sees every batch in order before lanes share it out: it moves the clock, puts fragments together
+/// and says which packets go to which shard.
+pub(crate) struct Orderer {
+    next: u64,
+    clock: Clock,
+    first: Option<Timestamp>,
+    reassembler: Reassembler,
+    swept: u64,
+    frames: u64,
+}
+
+impl Orderer {
+    pub(crate) fn new(config: &PipelineConfig) -> Self {
+        Self {
+            next: 0,
+            clock: Clock::default(),
+            first: None,
+            reassembler: Reassembler::new(config.reassembly),
+            swept: 0,
+            frames: 0,
+        }
+    }
+
+    /// Sequence of the batch whose turn it is.
+    pub(crate) fn next(&self) -> u64 {
+        self.next
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    pub(crate) fn reassembly(&self) -> ReassemblyCounters {
+        self.reassembler.counters()
+    }
+
+    pub(crate) fn span(&self) -> Option<(Timestamp, Timestamp)> {
+        self.first.zip(self.clock.now())
+    }
+
+    /// Puts `work` in its place: ticks, whole datagrams, shards.
+    pub(crate) fn order(&mut self, work: &mut Work, decoder: &Decoder) {
+        self.next += 1;
+        let held = self.tick(work);
+        if !work.packets.fragments.is_empty() {
+            self.reassemble(work, decoder);
+        }
+        for (frame, now) in held {
+            hold_back(&mut work.packets, frame, now);
+        }
+        spread(work);
+    }
+
+    /// Turns an empty batch into one that asks the lanes for their remaining flows.
+    pub(crate) fn finish(&mut self, work: &mut Work) {
+        work.clear();
+        work.sequence = self.next;
+        self.next += 1;
+        work.finish = Some(self.clock.now().unwrap_or_default());
+        work.frames.first_number = self.frames + 1;
+    }
+
+    /// Moves the clock over the batch's frames; returns the frames whose time is not believed, with the time they get.
+    fn tick(&mut self, work: &mut Work) -> VecDeque<(u64, Timestamp)> {
+        let mut held = VecDeque::new();
+        let first_number = work.frames.first_number;
+        for (index, number) in work.frames.frames.iter().zip(first_number..) {
+            self.frames = number;
+            match self.clock.observe(index.time) {
+                clock::Tick::Second(second) => {
+                    self.first.get_or_insert(index.time);
+                    self.swept = number;
+                    work.ticks.push(Tick { frame: number, second, begins: true });
+                }
+                clock::Tick::Held(now) => held.push_back((number, now)),
+                clock::Tick::Same if number - self.swept >= SWEEP_EVERY_FRAMES => {
+                    self.swept = number;
+                    let second = Timestamp::from_seconds(self.clock.now().unwrap_or(index.time).seconds());
+                    work.ticks.push(Tick { frame: number, second, begins: false });
+                }
+                clock::Tick::Same => {}
+            }
+        }
+        held
+    }
+
+    fn reassemble(&mut self, work: &mut Work, decoder: &Decoder) {
+        let before = work.packets.packets.len();
+        // A datagram may hold fragments again (a tunnel inside fragments); they queue behind, and each costs bytes of a
+        // datagram that was put together, so the work is bounded by what was captured.
+        let mut next = 0;
+        while let Some(fragment) = work.packets.fragments.get(next) {
+            next += 1;
+            let buffers = Buffers { frames: &work.frames.buffer, reassembled: &work.packets.reassembled };
+            if let Some(datagram) = self.reassembler.push(fragment, fragment.packet.payload(buffers)) {
+                let start = work.packets.reassembled.len();
+                work.packets.reassembled.extend_from_slice(&datagram.payload);
+                decoder.decode_datagram(&datagram.packet, start, &mut work.packets);
+            }
+        }
+        if work.packets.packets.len() > before {
+            work.packets.packets.sort_by_key(|packet| packet.frame);
+        }
+    }
+}
+
+/// Gives the packets of a frame whose time is not believed the time of the clock.
+fn hold_back(packets: &mut PacketBatch, frame: u64, now: Timestamp) {
+    let packets = &mut packets.packets;
+    let start = packets.partition_point(|packet| packet.frame < frame);
+    for packet in packets[start..].iter_mut().take_while(|packet| packet.frame == frame) {
+        packet.time = now;
+    }
+}
+
+/// Lists for each shard its packets.
+fn spread(work: &mut Work) {
+    work.shards.resize_with(Packet::SHARDS, Vec::new);
+    for (packet, index) in work.packets.packets.iter().zip(0_u32..) {
+        work.shards[usize::from(packet.shard) % Packet::SHARDS].push(index);
+    }
+}
+
+/// Shards of one lane: every `lanes`-th, from `lane` on.
+pub(crate) fn shards_of(lane: usize, lanes: usize) -> impl Iterator<Item = usize> {
+    (lane..Packet::SHARDS).step_by(lanes)
+}

@@ -1,0 +1,105 @@
+//! The stage of a scan: observations through detectors, signatures and models into alerts.
+
+use std::sync::Arc;
+
+use lapwing_alert::{Alert, AlertConfig, Merger};
+use lapwing_capture::Timestamp;
+use lapwing_detect::signature::{self, LoadReport, SignatureSource, Signatures};
+use lapwing_detect::{Anomaly, DetectConfig, Detection, Found};
+use lapwing_protocol::{LocalNetworks, Observed};
+
+use crate::bank::DetectorBank;
+use crate::{Scored, Scoring, Stage};
+
+/// Detectors, signatures and models at work, and the alerts they raised.
+pub struct Detecting {
+    bank: DetectorBank,
+    signatures: Signatures,
+    anomalies: Vec<Judge>,
+    local: Arc<LocalNetworks>,
+    merger: Merger,
+    found: Found,
+}
+
+/// A model's judge with the places of its rows and scores in the run.
+struct Judge {
+    anomaly: Anomaly,
+    schema: usize,
+    model: usize,
+}
+
+impl Detecting {
+    /// Sets up detectors and signatures, with judges for the models of `anomalies`.
+    #[must_use]
+    pub fn new(
+        local: &Arc<LocalNetworks>,
+        signatures: &[SignatureSource],
+        anomalies: Vec<Anomaly>,
+        alerts: AlertConfig,
+    ) -> (Self, Scoring, LoadReport) {
+        let (signatures, report) = Signatures::load(signatures, LocalNetworks::clone(local));
+        let mut scoring = Scoring { local: Arc::clone(local), ..Scoring::default() };
+        let judges = anomalies.into_iter().map(|anomaly| {
+            let schema = scoring.add_schema(anomaly.schema());
+            scoring.models.push((schema, Arc::clone(anomaly.model())));
+            Judge { anomaly, schema, model: scoring.models.len() - 1 }
+        });
+        let detecting = Self {
+            anomalies: judges.collect(),
+            bank: DetectorBank::new(&DetectConfig { local: LocalNetworks::clone(local) }),
+            signatures,
+            local: Arc::clone(local),
+            merger: Merger::new(alerts),
+            found: Found::default(),
+        };
+        (detecting, scoring, report)
+    }
+
+    /// Closes what is open at the end of the input, at `last`, and hands out the alerts, oldest first.
+    #[must_use]
+    pub fn finish(mut self, last: Option<Timestamp>) -> (Vec<Alert>, u64) {
+        if let Some(last) = last {
+            self.advance(Timestamp::from_seconds(last.seconds().saturating_add(1)));
+        }
+        let dropped = self.merger.dropped();
+        (self.merger.into_alerts(), dropped)
+    }
+
+    /// Lets the signatures judge what was measured, and merges all detections in one order.
+    fn decide(&mut self, batch: &[Observed<'_>], scored: &[Scored<'_>]) {
+        let Found { detections, measurements } = &mut self.found;
+        if !measurements.is_empty() {
+            signature::order(measurements);
+            self.signatures.judge(measurements, detections);
+            measurements.clear();
+        }
+        self.signatures.observe(batch, detections);
+        for judge in &self.anomalies {
+            for ended in scored {
+                let (row, score) = (ended.rows.row(judge.schema), ended.rows.score(judge.model));
+                detections.extend(judge.anomaly.judge(ended.time, ended.flow, row, score, &self.local));
+            }
+        }
+        detections.sort_by(|left, right| place(left).cmp(&place(right)));
+        for detection in detections.drain(..) {
+            self.merger.take_in(&detection);
+        }
+    }
+}
+
+fn place(detection: &Detection) -> (Timestamp, &str, lapwing_detect::Subject, Timestamp) {
+    (detection.time, &detection.kind, detection.subject, detection.first)
+}
+
+impl Stage for Detecting {
+    fn observe(&mut self, observed: &[Observed<'_>], scored: &[Scored<'_>]) {
+        self.bank.observe(observed, &mut self.found);
+        self.decide(observed, scored);
+    }
+
+    fn advance(&mut self, second: Timestamp) {
+        self.bank.advance(second, &mut self.found);
+        self.decide(&[], &[]);
+        self.signatures.advance(second);
+    }
+}

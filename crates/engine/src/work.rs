@@ -1,0 +1,67 @@
+//! What travels through the pipeline.
+
+use lapwing_capture::{Filter, FrameBatch, Timestamp};
+use lapwing_decode::PacketBatch;
+use lapwing_flow::{FlowEvent, FlowEventKind};
+
+/// A point in the order of frames at which capture time reached a new whole second, or at which tables are swept.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tick {
+    /// It lies before this frame.
+    pub(crate) frame: u64,
+    /// The whole second that the clock stands in.
+    pub(crate) second: Timestamp,
+    /// Whether that second just began; if not, tables are swept and detectors hear nothing.
+    pub(crate) begins: bool,
+}
+
+/// One batch on its way: read, decoded, put in order.
+#[derive(Debug, Default)]
+pub(crate) struct Work {
+    pub(crate) sequence: u64,
+    pub(crate) frames: FrameBatch,
+    pub(crate) packets: PacketBatch,
+    pub(crate) ticks: Vec<Tick>,
+    /// For each logical shard the indices of its packets, in order.
+    pub(crate) shards: Vec<Vec<u32>>,
+    /// This batch's own copy of the filter: it keeps notes while it works.
+    pub(crate) filter: Option<Filter>,
+    /// The input is over: lanes give back their remaining flows.
+    pub(crate) finish: Option<Timestamp>,
+}
+
+impl Work {
+    pub(crate) fn clear(&mut self) {
+        self.frames.clear();
+        self.packets.clear();
+        self.ticks.clear();
+        self.shards.iter_mut().for_each(Vec::clear);
+        self.finish = None;
+    }
+}
+
+/// What one lane made of one batch.
+#[derive(Debug, Default)]
+pub(crate) struct LaneOutput {
+    pub(crate) events: Vec<FlowEvent>,
+    /// Per schema the rows of the flows that ended, in the order of `events`.
+    pub(crate) rows: Vec<Vec<f32>>,
+    /// Per model the scores of those rows.
+    pub(crate) scores: Vec<Vec<f32>>,
+    /// After a finishing batch: flows remain.
+    pub(crate) more: bool,
+}
+
+impl LaneOutput {
+    pub(crate) fn clear(&mut self) {
+        self.events.clear();
+        self.rows.iter_mut().for_each(Vec::clear);
+        self.scores.iter_mut().for_each(Vec::clear);
+        self.more = false;
+    }
+}
+
+/// Whether the event ended its flow.
+pub(crate) fn ended(event: &FlowEvent) -> bool {
+    matches!(event.kind, FlowEventKind::Ended(_))
+}
