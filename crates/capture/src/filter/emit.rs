@@ -4,7 +4,9 @@
 //! remembered, so that a field that several tests in a row look at is loaded once.
 
 use super::condition::{Base, Condition, Field, Number, Operator, Size, Test};
-use super::program::{ACCEPT, Instruction, MAXIMUM_INSTRUCTIONS, MEMORY, Program, code};
+use super::program::{ACCEPT, MAXIMUM_INSTRUCTIONS, MEMORY, Program, code};
+
+mod layout;
 
 /// Why there is no program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +27,9 @@ pub(super) fn program(condition: &Condition) -> Result<Program, Excess> {
             emitter.operation(code::RETURN, result);
         }
     }
-    emitter.layout()
+    let Emitter { operations, labels, .. } = emitter;
+    let places: Vec<usize> = labels.iter().map(|label| label.operation.unwrap_or(operations.len())).collect();
+    layout::program(&operations, &places)
 }
 
 /// A place in the program that is jumped to.
@@ -261,64 +265,6 @@ impl Emitter {
         self.registers = placement.registers;
         self.registers.is_some()
     }
-
-    /// Turns labels into distances. A test can skip 255 instructions: where that is too few, a plain jump behind it goes on.
-    fn layout(&self) -> Result<Program, Excess> {
-        // Per operation: whether the ways for yes and for no take such a jump.
-        let mut long = vec![(false, false); self.operations.len()];
-        loop {
-            let mut starts = Vec::with_capacity(self.operations.len() + 1);
-            let mut size = 0;
-            for far in &long {
-                starts.push(size);
-                size += 1 + usize::from(far.0) + usize::from(far.1);
-            }
-            starts.push(size);
-            if size > MAXIMUM_INSTRUCTIONS {
-                return Err(Excess::Instructions);
-            }
-            let place = |label: Label| self.labels[label.0].operation.map_or(size, |operation| starts[operation]);
-            let mut instructions = Vec::with_capacity(size);
-            let mut grown = false;
-            for ((operation, far), start) in self.operations.iter().zip(&mut long).zip(&starts) {
-                let distance = |label: Label, from: usize| place(label).saturating_sub(from + 1);
-                match *operation {
-                    Operation::Plain { code, operand } => instructions.push(plain(code, operand)),
-                    Operation::Goto(label) => instructions.push(plain(code::JUMP, distance(label, *start) as u32)),
-                    Operation::Test { code, operand, yes, no } => {
-                        let way = |label: Label, far: &mut bool, jump: u8| {
-                            if *far {
-                                return (jump, false);
-                            }
-                            let near = u8::try_from(distance(label, *start));
-                            *far = near.is_err();
-                            (near.unwrap_or(0), *far)
-                        };
-                        let both_start = u8::from(far.0);
-                        let was = *far;
-                        let (jump_true, grown_true) = way(yes, &mut far.0, 0);
-                        let (jump_false, grown_false) = way(no, &mut far.1, both_start);
-                        grown |= grown_true || grown_false;
-                        instructions.push(Instruction { code, jump_true, jump_false, operand });
-                        if was.0 {
-                            instructions.push(plain(code::JUMP, distance(yes, *start + 1) as u32));
-                        }
-                        if was.1 {
-                            let from = *start + 1 + usize::from(was.0);
-                            instructions.push(plain(code::JUMP, distance(no, from) as u32));
-                        }
-                    }
-                }
-            }
-            if !grown {
-                return Ok(Program::new(instructions));
-            }
-        }
-    }
-}
-
-fn plain(code: u16, operand: u32) -> Instruction {
-    Instruction { code, jump_true: 0, jump_false: 0, operand }
 }
 
 impl Test {
