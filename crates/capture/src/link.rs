@@ -22,6 +22,8 @@ impl LinkType {
     pub const RAW_OPENBSD: Self = Self(14);
     /// Raw IP: the version field tells IPv4 from IPv6.
     pub const RAW: Self = Self(101);
+    /// Cisco's variant of HDLC.
+    pub const CISCO_HDLC: Self = Self(104);
     /// IEEE 802.11 without a radio header.
     pub const IEEE802_11: Self = Self(105);
     /// OpenBSD loopback: the address family in network byte order.

@@ -50,10 +50,23 @@ pub(super) enum Size {
 /// Where offsets count from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Base {
-    /// The start of the frame.
+    Start(Start),
+    /// The place plus the length of the IPv4 header that lies `header` bytes behind it.
+    Ipv4 {
+        start: Start,
+        header: u32,
+    },
+}
+
+/// A place in the frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Start {
+    /// Its first byte.
     Frame,
-    /// The start of the frame, plus the length of the IPv4 header that starts at `header`.
-    Ipv4 { header: u32 },
+    /// The IEEE 802.11 header, behind a radio header of variable length.
+    Wireless,
+    /// What follows the IEEE 802.11 header, whose length varies too.
+    WirelessPayload,
 }
 
 /// A number in network byte order somewhere in the frame.
@@ -105,9 +118,10 @@ impl Condition {
         Self::Field { field, mask: u32::MAX, test: Test::Equal, value }
     }
 
-    /// The bits of a field that `mask` names equal `value`.
+    /// The bits of a field that `mask` names equal `value`. Where there is none the field is not looked at: it may lie
+    /// behind the end of the frame.
     pub(super) fn masked(field: Field, mask: u32, value: u32) -> Self {
-        Self::Field { field, mask, test: Test::Equal, value }
+        if mask == 0 { Self::Constant(value == 0) } else { Self::Field { field, mask, test: Test::Equal, value } }
     }
 
     /// A whole field compared with `value`.

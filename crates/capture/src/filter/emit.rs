@@ -3,10 +3,11 @@
 //! Conditions become jumps that leave as soon as the answer is known. What the registers hold on every way to a place is
 //! remembered, so that a field that several tests in a row look at is loaded once.
 
-use super::condition::{Base, Condition, Field, Number, Operator, Size, Test};
-use super::program::{ACCEPT, MAXIMUM_INSTRUCTIONS, MEMORY, Program, code};
+use super::condition::{Base, Condition, Field, Number, Operator, Size, Start, Test};
+use super::program::{ACCEPT, MAXIMUM_INSTRUCTIONS, Program, code};
 
 mod layout;
+mod wireless;
 
 /// Why there is no program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +22,7 @@ const TRUE: Condition = Condition::Constant(true);
 pub(super) fn program(condition: &Condition) -> Result<Program, Excess> {
     let mut emitter = Emitter { operations: Vec::new(), labels: Vec::new(), registers: Some(Registers::default()) };
     let (accept, reject) = (emitter.label(), emitter.label());
+    emitter.wireless_starts(condition);
     emitter.condition(condition, accept, reject)?;
     for (label, result) in [(accept, ACCEPT), (reject, 0)] {
         if emitter.place(label) {
@@ -49,8 +51,19 @@ struct Placement {
 struct Registers {
     /// The field that the accumulator holds.
     a: Option<Field>,
-    /// The IPv4 header whose length the index register holds.
-    x: Option<u32>,
+    /// What the index register holds.
+    x: Option<Index>,
+}
+
+/// A place that the index register holds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Index {
+    Start(Start),
+    /// A place plus the length of the IPv4 header that many bytes behind it.
+    Ipv4 {
+        start: Start,
+        header: u32,
+    },
 }
 
 enum Operation {
@@ -146,9 +159,9 @@ impl Emitter {
             Number::Field(field) => self.load(*field),
             Number::Indexed { field, index } => {
                 self.number(index, memory)?;
-                if let Base::Ipv4 { header } = field.base {
+                if field.base != Base::Start(Start::Frame) {
                     self.store(memory)?;
-                    self.header_length(header);
+                    self.base_to_x(field.base);
                     self.operation(code::LOAD_MEMORY, memory as u32);
                     self.operation(code::ADD | code::WITH_X, 0);
                 }
@@ -178,27 +191,47 @@ impl Emitter {
         if self.registers.is_some_and(|known| known.a == Some(field)) {
             return;
         }
-        match field.base {
-            Base::Frame => self.operation(field.size.load(), field.offset),
-            Base::Ipv4 { header } => {
-                self.header_length(header);
-                self.operation(field.size.load_indexed(), field.offset);
-            }
+        if field.base == Base::Start(Start::Frame) {
+            self.operation(field.size.load(), field.offset);
+        } else {
+            self.base_to_x(field.base);
+            self.operation(field.size.load_indexed(), field.offset);
         }
         if let Some(known) = &mut self.registers {
             known.a = Some(field);
         }
     }
 
-    fn header_length(&mut self, header: u32) {
-        let Some(known) = &mut self.registers else { return };
-        if known.x.replace(header) != Some(header) {
-            self.operation(code::LOAD_X_HEADER_LENGTH, header);
+    /// What the offsets of `base` are added to, into the index register.
+    fn base_to_x(&mut self, base: Base) {
+        let wanted = match base {
+            Base::Start(start) => Index::Start(start),
+            Base::Ipv4 { start, header } => Index::Ipv4 { start, header },
+        };
+        if self.registers.is_some_and(|known| known.x == Some(wanted)) {
+            return;
+        }
+        match wanted {
+            Index::Start(Start::Frame) => {}
+            Index::Start(start) => self.operation(code::LOAD_X_MEMORY, wireless::memory(start)),
+            Index::Ipv4 { start: Start::Frame, header } => self.operation(code::LOAD_X_HEADER_LENGTH, header),
+            Index::Ipv4 { start, header } => {
+                self.base_to_x(Base::Start(start));
+                self.operation(code::LOAD_BYTE_INDEXED, header);
+                self.operation(code::AND, 0xf);
+                self.operation(code::SHIFT_LEFT, 2);
+                self.operation(code::ADD | code::WITH_X, 0);
+                self.a_to_x();
+                self.forget_a();
+            }
+        }
+        if let Some(known) = &mut self.registers {
+            known.x = Some(wanted);
         }
     }
 
     fn store(&mut self, memory: usize) -> Result<(), Excess> {
-        if memory >= MEMORY {
+        if memory >= wireless::MEMORY_BEFORE {
             return Err(Excess::Memory);
         }
         self.operation(code::STORE, memory as u32);

@@ -1,6 +1,6 @@
 //! Where headers lie in a frame of a given link type, and what names the protocol above.
 
-use super::condition::{Base, Condition, Field, Size, Test};
+use super::condition::{Base, Condition, Field, Size, Start, Test};
 use super::names::ethertype;
 use crate::LinkType;
 
@@ -10,13 +10,16 @@ use crate::LinkType;
 pub(super) struct Layout {
     pub kind: LinkKind,
     pub link: LinkType,
+    /// What the places of the link header, and of all behind it, count from.
+    link_start: Start,
+    payload_start: Start,
     /// Where the link header starts.
-    pub link_header: u32,
+    link_header: u32,
     /// Where the field that names the next protocol lies, for link types that have one.
     link_type: u32,
     /// Where the link header's payload starts.
     payload: u32,
-    /// Bytes of labels before the network header.
+    /// Bytes of labels, or of LLC and SNAP, before the network header.
     labels: u32,
     /// Bytes of an LLC header before an OSI header.
     llc: u32,
@@ -34,6 +37,10 @@ pub(super) enum LinkKind {
     EtherType,
     /// PPP protocol number.
     Ppp,
+    /// Ethernet type, but for OSI.
+    CiscoHdlc,
+    /// LLC, in data frames.
+    Wireless,
     /// Address family, in whatever byte order the capturing machine had.
     AddressFamily,
     /// By the version of the IP header.
@@ -63,10 +70,20 @@ impl Layout {
             LinkType::IPV6 => (LinkKind::OnlyIp6, 0, 0),
             LinkType::PPP | LinkType::PPP_HDLC => (LinkKind::Ppp, 2, 4),
             LinkType::PPP_ETHERNET => (LinkKind::Ppp, 6, 8),
+            LinkType::CISCO_HDLC => (LinkKind::CiscoHdlc, 2, 4),
+            LinkType::IEEE802_11 | LinkType::IEEE802_11_RADIOTAP => (LinkKind::Wireless, 0, 0),
             _ => return None,
         };
-        let llc = if kind == LinkKind::Ethernet { 3 } else { 0 };
-        Some(Self { kind, link, link_header: 0, link_type, payload, labels: 0, llc, mpls_depth: 0 })
+        let (labels, llc) = match kind {
+            LinkKind::Wireless => (8, 3),
+            LinkKind::Ethernet => (0, 3),
+            LinkKind::CiscoHdlc => (0, 1), // a byte of padding before an OSI header
+            _ => (0, 0),
+        };
+        let link_start = if link == LinkType::IEEE802_11_RADIOTAP { Start::Wireless } else { Start::Frame };
+        let payload_start = if kind == LinkKind::Wireless { Start::WirelessPayload } else { Start::Frame };
+        let (link_header, mpls_depth) = (0, 0);
+        Some(Self { kind, link, link_start, payload_start, link_header, link_type, payload, labels, llc, mpls_depth })
     }
 
     /// Moves everything behind a VLAN tag.
@@ -84,6 +101,7 @@ impl Layout {
 
     /// Moves everything into a PPPoE session: what follows its header of 6 bytes is PPP without framing.
     pub(super) fn enter_pppoe(&mut self) {
+        self.link_start = self.payload_start;
         self.link_header = self.network() + 6;
         self.kind = LinkKind::Ppp;
         self.link_type = self.link_header;
@@ -93,24 +111,24 @@ impl Layout {
     }
 
     /// Where the network header starts.
-    pub(super) fn network(&self) -> u32 {
+    fn network(&self) -> u32 {
         self.payload + self.labels
     }
 
     /// A field of the link header.
     pub(super) fn in_link_header(&self, offset: u32, size: Size) -> Field {
-        Field { base: Base::Frame, offset: self.link_header.wrapping_add(offset), size }
+        Field { base: Base::Start(self.link_start), offset: self.link_header.wrapping_add(offset), size }
     }
 
     /// A field of the network header; `offset` may lead back from it.
     pub(super) fn in_network(&self, offset: u32, size: Size) -> Field {
-        Field { base: Base::Frame, offset: self.network().wrapping_add(offset), size }
+        Field { base: Base::Start(self.payload_start), offset: self.network().wrapping_add(offset), size }
     }
 
     /// A field of what follows the IPv4 header.
     pub(super) fn in_ip4_payload(&self, offset: u32, size: Size) -> Field {
         let header = self.network();
-        Field { base: Base::Ipv4 { header }, offset: header.wrapping_add(offset), size }
+        Field { base: Base::Ipv4 { start: self.payload_start, header }, offset: header.wrapping_add(offset), size }
     }
 
     /// A field of what follows the IPv6 header of 40 bytes; extension headers are not passed over, as in libpcap.
@@ -120,15 +138,15 @@ impl Layout {
 
     /// A field of an OSI header, which follows LLC without SNAP.
     pub(super) fn in_osi(&self, offset: u32, size: Size) -> Field {
-        Field { base: Base::Frame, offset: self.payload + self.llc + offset, size }
+        self.in_payload(self.llc + offset, size)
     }
 
     fn in_payload(&self, offset: u32, size: Size) -> Field {
-        Field { base: Base::Frame, offset: self.payload + offset, size }
+        Field { base: Base::Start(self.payload_start), offset: self.payload + offset, size }
     }
 
     fn type_field(&self) -> Field {
-        Field { base: Base::Frame, offset: self.link_type, size: Size::Half }
+        Field { base: Base::Start(self.link_start), offset: self.link_type, size: Size::Half }
     }
 
     /// The payload is of `protocol`: an Ethernet type, or below 1,501 an LLC service access point.
@@ -148,6 +166,9 @@ impl Layout {
             }
             LinkKind::EtherType => Condition::equal(self.type_field(), protocol),
             LinkKind::Ppp => Condition::equal(self.type_field(), ppp_protocol(protocol)),
+            LinkKind::CiscoHdlc if protocol == ethertype::SAP_ISO => Condition::equal(self.type_field(), 0xfefe),
+            LinkKind::CiscoHdlc => Condition::equal(self.type_field(), protocol),
+            LinkKind::Wireless => self.data_frame().and(self.behind_llc(protocol)),
             LinkKind::AddressFamily => self.family(protocol),
             LinkKind::RawIp => match protocol {
                 ethertype::IP => version(0x40),
@@ -190,11 +211,29 @@ impl Layout {
             ethertype::APPLETALK => typed(protocol).or(llc.and(self.snap(0x08_00_07, protocol))),
             ethertype::AARP => typed(protocol).or(llc.and(self.snap(0, protocol))),
             0..=LARGEST_LENGTH if ethernet => {
-                let sap = Field { base: Base::Frame, offset: self.link_type + 2, size: Size::Byte };
+                let sap = Field { offset: self.link_type + 2, size: Size::Byte, ..self.type_field() };
                 llc.and(Condition::equal(sap, protocol))
             }
             0..=LARGEST_LENGTH => llc.and(Condition::equal(self.in_payload(0, Size::Byte), protocol)),
             _ => typed(protocol),
+        }
+    }
+
+    /// An IEEE 802.11 data frame: of the type's two bits the lower is clear, the higher set.
+    fn data_frame(&self) -> Condition {
+        let control = self.in_link_header(0, Size::Byte);
+        Condition::compared(control, Test::AnyBit, 0x04).negated().and(Condition::compared(control, Test::AnyBit, 0x08))
+    }
+
+    /// LLC in a wireless frame; an Ethernet type is looked for where SNAP has it, and the rest of SNAP not looked at.
+    fn behind_llc(&self, protocol: u32) -> Condition {
+        match protocol {
+            ethertype::SAP_ISO | ethertype::SAP_IP | ethertype::SAP_NETBEUI => {
+                Condition::equal(self.in_payload(0, Size::Half), protocol << 8 | protocol)
+            }
+            ethertype::APPLETALK => self.snap(0x08_00_07, protocol),
+            0..=LARGEST_LENGTH => Condition::equal(self.in_payload(0, Size::Byte), protocol),
+            _ => Condition::equal(self.in_payload(6, Size::Half), protocol),
         }
     }
 

@@ -4,6 +4,7 @@
 //! the same way: reading past the end of a frame leaves it.
 
 mod address;
+mod mac;
 
 use super::condition::{Condition, Field, Number, Size, Test};
 use super::layout::{Layout, LinkKind};
@@ -149,7 +150,7 @@ impl Lowering {
 
     fn broadcast(&self, protocol: Option<Protocol>) -> Lowered<Condition> {
         match protocol {
-            None | Some(Protocol::Link) if self.layout.kind == LinkKind::Ethernet => Ok(self.mac([0xff; 6], 0)),
+            None | Some(Protocol::Link) if self.has_macs() => Ok(self.mac_destination(&|at| self.mac([0xff; 6], at))),
             None | Some(Protocol::Link) => Err("frames of this link type have no broadcast address".to_owned()),
             // Without the network's mask, which a file does not hold: the two addresses that are broadcast everywhere.
             Some(Protocol::Ip) => {
@@ -163,8 +164,9 @@ impl Lowering {
 
     fn multicast(&self, protocol: Option<Protocol>) -> Lowered<Condition> {
         match protocol {
-            None | Some(Protocol::Link) if self.layout.kind == LinkKind::Ethernet => {
-                Ok(Condition::compared(self.layout.in_link_header(0, Size::Byte), Test::AnyBit, 1))
+            None | Some(Protocol::Link) if self.has_macs() => {
+                let group = |at| Condition::compared(self.layout.in_link_header(at, Size::Byte), Test::AnyBit, 1);
+                Ok(self.mac_destination(&group))
             }
             None | Some(Protocol::Link) => Err("frames of this link type have no multicast address".to_owned()),
             Some(Protocol::Ip) => {
@@ -183,7 +185,7 @@ impl Lowering {
         if self.layout.mpls_depth > 0 {
             return Err("a VLAN tag cannot be told behind an MPLS label".to_owned());
         }
-        if self.layout.kind != LinkKind::Ethernet {
+        if !self.has_macs() {
             return Err("frames of this link type have no VLAN tags".to_owned());
         }
         let [service, qinq] = [ethertype::VLAN_SERVICE, ethertype::VLAN_QINQ];
@@ -298,14 +300,6 @@ impl Lowering {
             }
             _ => Err("fields of this protocol cannot be read; use those of ether or ip".to_owned()),
         }
-    }
-
-    /// The six bytes at an offset of the link header, the last four first.
-    fn mac(&self, [a, b, c, d, e, f]: [u8; 6], offset: u32) -> Condition {
-        let end = self.layout.in_link_header(offset + 2, Size::Word);
-        let start = self.layout.in_link_header(offset, Size::Half);
-        Condition::equal(end, u32::from_be_bytes([c, d, e, f]))
-            .and(Condition::equal(start, u32::from(u16::from_be_bytes([a, b]))))
     }
 }
 

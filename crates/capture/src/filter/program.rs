@@ -15,6 +15,7 @@ pub(super) mod code {
     pub(crate) const LOAD_LENGTH: u16 = 0x80;
     pub(crate) const LOAD_MEMORY: u16 = 0x60;
     pub(crate) const LOAD_X_HEADER_LENGTH: u16 = 0xb1; // ldx 4*([k]&0xf)
+    pub(crate) const LOAD_X_MEMORY: u16 = 0x61;
     pub(crate) const STORE: u16 = 0x02;
     pub(crate) const ADD: u16 = 0x04;
     pub(crate) const SUBTRACT: u16 = 0x14;
@@ -39,6 +40,7 @@ pub(super) mod code {
     pub(crate) const WITH_X: u16 = 0x08;
     pub(crate) const RETURN: u16 = 0x06;
     pub(crate) const A_TO_X: u16 = 0x07;
+    pub(crate) const X_TO_A: u16 = 0x87;
 }
 
 /// Words of scratch memory that a program has.
@@ -110,6 +112,7 @@ impl Program {
                 code::LOAD_LENGTH => a = length,
                 code::LOAD_MEMORY => a = *memory.get(k as usize)?,
                 code::LOAD_X_HEADER_LENGTH => x = u32::from(bytes::<1>(data, 0, k)?[0] & 0xf) * 4,
+                code::LOAD_X_MEMORY => x = *memory.get(k as usize)?,
                 code::STORE => *memory.get_mut(k as usize)? = a,
                 code::NEGATE => a = a.wrapping_neg(),
                 code::JUMP => next += k as usize,
@@ -122,6 +125,7 @@ impl Program {
                 code::JUMP_GREATER_OR_EQUAL_X => next += jump(a >= x),
                 code::RETURN => return Some(k),
                 code::A_TO_X => x = a,
+                code::X_TO_A => a = x,
                 _ => a = arithmetic(code, a, if code & code::WITH_X == 0 { k } else { x })?,
             }
         }

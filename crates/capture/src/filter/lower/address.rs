@@ -4,7 +4,6 @@ use std::net::Ipv6Addr;
 
 use super::{Lowered, Lowering};
 use crate::filter::condition::{Condition, Field, Size, Test};
-use crate::filter::layout::LinkKind;
 use crate::filter::names::{self, Protocol, Transports, ethertype};
 use crate::filter::syntax::{AddressKind, Direction, Qualifiers, Value};
 
@@ -32,11 +31,11 @@ impl Lowering {
     fn host(&self, qualifiers: Qualifiers, value: &Value) -> Lowered<Condition> {
         match value {
             Value::Mac(mac) if qualifiers.protocol == Some(Protocol::Link) => {
-                if self.layout.kind != LinkKind::Ethernet {
+                if !self.has_macs() {
                     return Err("frames of this link type have no Ethernet addresses".to_owned());
                 }
-                let (source, destination) = (self.mac(*mac, 6), self.mac(*mac, 0));
-                Ok(directed(qualifiers.direction, source, destination))
+                let at = |place| self.mac(*mac, place);
+                Ok(directed(qualifiers.direction, self.mac_source(&at), self.mac_destination(&at)))
             }
             Value::Mac(_) => Err("an Ethernet address: put \"ether\" before it".to_owned()),
             _ if qualifiers.protocol == Some(Protocol::Link) => {
