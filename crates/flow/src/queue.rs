@@ -116,10 +116,7 @@ impl Queues {
             let place = &slab[*head as usize].place;
             *check = place.since.saturating_add(period);
             if *check <= now {
-                if let Some(next) = slab.get(place.next as usize) {
-                    // It is likely due soon too, and long out of the cache.
-                    crate::prefetch::whole(next);
-                }
+                expect(slab, place.next);
                 return Some(*head);
             }
         }
@@ -140,11 +137,20 @@ impl Queues {
             self.push(slab, head);
         }
         let waiting = self.heads.iter().copied().filter(|head| *head != NONE);
-        waiting.min_by_key(|head| slab[*head as usize].place.since)
+        let idlest = waiting.min_by_key(|head| slab[*head as usize].place.since)?;
+        expect(slab, slab[idlest as usize].place.next);
+        Some(idlest)
     }
 
     /// Any flow: the one that has waited longest in the first queue that is not empty.
     pub(crate) fn first(&self) -> Option<u32> {
         self.heads.iter().copied().find(|head| *head != NONE)
+    }
+}
+
+/// Fetches a flow that is likely the next to go: it is long out of the cache.
+fn expect(slab: &[Entry], slot: u32) {
+    if let Some(entry) = slab.get(slot as usize) {
+        crate::prefetch::whole(entry);
     }
 }

@@ -244,6 +244,10 @@ impl FlowTable {
                 slot
             }
             None => {
+                if self.slab.len() == self.slab.capacity() {
+                    let room = self.capacity.saturating_sub(self.slab.len());
+                    self.slab.reserve_exact(self.slab.len().clamp(64, room.max(64)));
+                }
                 self.slab.push(entry);
                 (self.slab.len() - 1) as u32
             }
