@@ -259,6 +259,8 @@ fn thinned(scores: Vec<f32>) -> Vec<f32> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::Random;
 
@@ -339,6 +341,22 @@ mod tests {
         assert_eq!((calibration.scores.len(), calibration.rows), (MAX_SCORES, 3 * MAX_SCORES as u64));
         assert_eq!(calibration.scores.last(), even(3 * MAX_SCORES).last());
         assert!((calibration.p_value(0.25) - 0.75).abs() < 1e-5);
+    }
+
+    proptest! {
+        #[test]
+        fn p_values_fall_as_scores_rise_and_the_largest_seen_are_few(
+            scores in proptest::collection::vec(0.0f32..1.0, 1..3_000),
+            device_days in 0.01f64..100.0,
+            budget in 0.01f64..100.0,
+        ) {
+            let calibration = fit(&scores, device_days, budget);
+            prop_assert_eq!(calibration.validate(), Ok(()));
+            let p_values: Vec<_> = (0..=100).map(|step| calibration.p_value(step as f32 / 100.0)).collect();
+            prop_assert!(p_values.is_sorted_by(|a, b| a >= b) && p_values.iter().all(|p| *p > 0.0 && *p <= 1.0));
+            let alerting = scores.iter().filter(|&&score| calibration.alerts(score)).count();
+            prop_assert!(alerting as f64 <= budget * device_days / 7.0);
+        }
     }
 
     #[test]

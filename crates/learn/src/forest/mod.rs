@@ -27,7 +27,7 @@ pub const MAX_TREES: usize = 10_000;
 pub const MAX_SAMPLE: usize = 1 << 15;
 /// Most cells of the scoring tables, 12 bytes each: 256 per tree for samples of up to 256 rows, 4,096 for up to 4,096, 32,768
 /// for larger ones.
-pub const MAX_CELLS: usize = 1 << 23;
+pub const MAX_CELLS: usize = 1 << 22;
 
 /// How a forest is grown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -24,7 +24,7 @@ pub enum Node {
 }
 
 /// A tree in pre-order.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Tree {
     nodes: Vec<Node>,
 }

@@ -25,7 +25,7 @@ use super::{Algorithm, Model, SchemaId};
 use crate::{
     Calibration, IsolationForest,
     calibration::CalibrationError,
-    forest::{ForestError, Tree},
+    forest::{ForestError, Node, Tree},
 };
 
 const MAGIC: [u8; 8] = *b"\x89LPW\r\n\x1a\n";
@@ -34,7 +34,7 @@ const VERSION: u32 = 1;
 const HEADER: usize = MAGIC.len() + 4 + 4 * SECTIONS.len();
 const CHECKSUM: usize = 32;
 /// The sections with the most bytes that each may have.
-const SECTIONS: [(&str, usize); 3] = [("card", 1 << 20), ("parameters", 1 << 28), ("calibration", 1 << 24)];
+const SECTIONS: [(&str, usize); 3] = [("card", 1 << 20), ("parameters", 1 << 26), ("calibration", 1 << 24)];
 /// Most bytes of a model file.
 pub const MAX_FILE: usize = HEADER + SECTIONS[0].1 + SECTIONS[1].1 + SECTIONS[2].1 + CHECKSUM;
 
@@ -100,6 +100,12 @@ pub enum ModelError {
         /// What the decoder says.
         reason: String,
     },
+    /// Trees that do not share out the nodes.
+    #[error("its trees do not add up to the {found} nodes of its forest; train it again")]
+    Nodes {
+        /// Nodes found.
+        found: usize,
+    },
     /// A forest that is none.
     #[error("its forest is malformed: {0}; train it again")]
     Forest(#[from] ForestError),
@@ -138,15 +144,22 @@ pub enum ModelError {
     },
 }
 
-/// The algorithm as it is stored.
+/// The algorithm as it is stored: flat lists, whose elements take at most six times as much memory as bytes in the file.
 #[derive(Serialize, Deserialize)]
-enum StoredAlgorithm<'a> {
-    IsolationForest { width: u32, sample: u32, trees: Cow<'a, [Tree]> },
+enum StoredAlgorithm {
+    IsolationForest {
+        width: u32,
+        sample: u32,
+        /// Nodes of each tree.
+        sizes: Vec<u32>,
+        /// Nodes of all trees.
+        nodes: Vec<Node>,
+    },
 }
 
 #[derive(Serialize, Deserialize)]
 struct Parameters<'a> {
-    algorithm: StoredAlgorithm<'a>,
+    algorithm: StoredAlgorithm,
     usual: Cow<'a, [f32]>,
 }
 
@@ -190,7 +203,8 @@ impl Model {
         let algorithm = StoredAlgorithm::IsolationForest {
             width: forest.width() as u32,
             sample: forest.sample() as u32,
-            trees: Cow::Borrowed(forest.trees()),
+            sizes: forest.trees().iter().map(|tree| tree.nodes().len() as u32).collect(),
+            nodes: forest.trees().iter().flat_map(Tree::nodes).copied().collect(),
         };
         if let Some(text) = self.card.unfit_text() {
             return Err(ModelError::Text(text.chars().take(80).collect()));
@@ -221,8 +235,8 @@ impl Model {
         parameters: Parameters<'_>,
         calibration: Calibration,
     ) -> Result<Self, ModelError> {
-        let StoredAlgorithm::IsolationForest { width, sample, trees } = parameters.algorithm;
-        let forest = IsolationForest::from_trees(width as usize, sample as usize, trees.into_owned())?;
+        let StoredAlgorithm::IsolationForest { width, sample, sizes, nodes } = parameters.algorithm;
+        let forest = IsolationForest::from_trees(width as usize, sample as usize, trees(&sizes, &nodes)?)?;
         let (names, usual) = (card.columns.len(), parameters.usual.len());
         if names != forest.width() || usual != forest.width() {
             return Err(ModelError::Columns { names, width: forest.width(), usual });
@@ -249,6 +263,21 @@ impl Model {
         let expected = Box::new(self.card.schema.clone());
         Err(ModelError::SchemaMismatch { expected, found: Box::new(schema.clone()) })
     }
+}
+
+/// Cuts the nodes of all trees into trees.
+fn trees(sizes: &[u32], mut nodes: &[Node]) -> Result<Vec<Tree>, ModelError> {
+    let found = nodes.len();
+    let mut trees = Vec::new();
+    for &size in sizes {
+        let (tree, rest) = nodes.split_at_checked(size as usize).ok_or(ModelError::Nodes { found })?;
+        if tree.is_empty() {
+            return Err(ModelError::Nodes { found });
+        }
+        trees.push(Tree::new(tree.to_vec()));
+        nodes = rest;
+    }
+    if nodes.is_empty() { Ok(trees) } else { Err(ModelError::Nodes { found }) }
 }
 
 /// Cuts the file into its sections and checks everything around them.
@@ -295,7 +324,8 @@ fn encode(section: usize, content: &impl Serialize) -> Result<Vec<u8>, ModelErro
     Ok(bytes)
 }
 
-/// Decodes a whole section. Takes no more memory than some multiple of its bytes: every element of a list has at least one.
+/// Decodes a whole section. Takes no more memory than some multiple of its bytes: every element of a list has at least one, and
+/// only the card nests lists.
 fn decode<T: DeserializeOwned>(section: usize, bytes: &[u8]) -> Result<T, ModelError> {
     let section = SECTIONS[section].0;
     let error = |reason: String| ModelError::Section { section, reason };
