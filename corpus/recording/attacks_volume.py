@@ -70,13 +70,13 @@ def udp_flood_out(net, capture):
                                           timeout=60))
 
 
-@behaviour("http-flood", "attack", "One device asks a web server 1,600 times in a few seconds over forty connections at once, a new one each time.",
+@behaviour("http-flood", "attack", "One device asks a web server 1,200 times in a few seconds over forty connections at once, a new one each time.",
            expected=(Alert("connection-flood", ATTACKER, (SERVER,)),), never=INNOCENT, tools=("apache2-utils", "nginx-light"), snaplen=66,
-           claims=(sent("connections", "tcp.flags==0x2", 1600),))
+           claims=(sent("connections", "tcp.flags==0x2", 1200),))
 def http_flood(net, capture):
     build(net)
     services.web(net, "server")
-    play(net, capture, lambda: net.attack("attacker", "ab", "-q", "-n", 1600, "-c", 40, f"http://{SERVER}/status.json", timeout=60))
+    play(net, capture, lambda: net.attack("attacker", "ab", "-q", "-n", 1200, "-c", 40, f"http://{SERVER}/status.json", timeout=60))
 
 
 @behaviour("mqtt-flood", "attack", "Three clients on one device publish 2,000 messages each (QoS 1) to the broker, together about a thousand a "

@@ -75,10 +75,6 @@ class Network:
             sh("ip", "-n", self.ns(name), "route", "add", "default", "via", f"{self.lan}.1")
         return self.addresses[name]
 
-    def accounts(self, name, users):
-        """Login names and passwords of a namespace that was made without."""
-        self._accounts(Path("/etc/netns") / self.ns(name), users)
-
     def forget_address(self, name):
         """Takes a device's address away, as if it had just been switched on (it then asks DHCP)."""
         sh("ip", "-n", self.ns(name), "address", "flush", "dev", "eth0", "scope", "global")
@@ -108,7 +104,7 @@ class Network:
         """Starts a service or a background tool in a device; it ends with the network at the latest."""
         output = open(self.state / f"{log or 'log'}-{len(self.processes)}", "wb")
         process = subprocess.Popen(self.command(name, command), stdin=stdin, stdout=output, stderr=subprocess.STDOUT,
-                                   start_new_session=True, env={**os.environ, **(env or {})})
+                                   start_new_session=True, cwd=self.state, env={**os.environ, **(env or {})})
         output.close()
         self.processes.append(process)
         return process
@@ -116,7 +112,7 @@ class Network:
     def run(self, name, *command, timeout=60, input=None):
         """Runs a tool in a device until it is done, at most `timeout` seconds; gives what it printed."""
         process = subprocess.Popen(self.command(name, command), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                   stderr=subprocess.STDOUT, start_new_session=True)
+                                   stderr=subprocess.STDOUT, start_new_session=True, cwd=self.state)
         try:
             out, _ = process.communicate(None if input is None else input.encode(), timeout=timeout)
         except subprocess.TimeoutExpired:

