@@ -14,18 +14,17 @@
 use std::{
     borrow::Cow,
     fs::File,
-    io::{self, Read, Write},
-    path::{Path, PathBuf},
+    io::{Read, Write},
+    path::Path,
 };
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 
-use super::{Algorithm, Model, SchemaId};
+use super::{Algorithm, FileError, Model, ModelError, SchemaId};
 use crate::{
     Calibration, IsolationForest,
-    calibration::CalibrationError,
-    forest::{ForestError, Node, Tree},
+    forest::{Node, Tree},
 };
 
 const MAGIC: [u8; 8] = *b"\x89LPW\r\n\x1a\n";
@@ -37,112 +36,6 @@ const CHECKSUM: usize = 32;
 const SECTIONS: [(&str, usize); 3] = [("card", 1 << 20), ("parameters", 1 << 26), ("calibration", 1 << 24)];
 /// Most bytes of a model file.
 pub const MAX_FILE: usize = HEADER + SECTIONS[0].1 + SECTIONS[1].1 + SECTIONS[2].1 + CHECKSUM;
-
-/// A model file that could not be read or written.
-#[derive(Debug, thiserror::Error)]
-#[error("model {}: {source}", path.display())]
-pub struct FileError {
-    /// The file.
-    pub path: PathBuf,
-    /// What is wrong.
-    pub source: ModelError,
-}
-
-/// What is wrong with the bytes of a model.
-#[derive(Debug, thiserror::Error)]
-pub enum ModelError {
-    /// The system says no.
-    #[error(transparent)]
-    Io(#[from] io::Error),
-    /// Another kind of file.
-    #[error("is not a Lapwing model: it does not begin as one; `lapwing train` writes models")]
-    NotAModel,
-    /// Written by another version.
-    #[error("has format version {found}, this program reads {VERSION}; retrain it, or use the program that wrote it")]
-    UnknownVersion {
-        /// Version found.
-        found: u32,
-    },
-    /// Ends early.
-    #[error("is cut short: {found} of {expected} bytes; copy or train it again")]
-    Truncated {
-        /// Bytes that the header announces.
-        expected: usize,
-        /// Bytes there are.
-        found: usize,
-    },
-    /// Goes on after its end.
-    #[error("has {found} bytes where its header announces {expected}; copy or train it again")]
-    TooLong {
-        /// Bytes that the header announces.
-        expected: usize,
-        /// Bytes there are.
-        found: usize,
-    },
-    /// A section larger than any honest one.
-    #[error("announces {size} bytes of {section}, more than the {most} allowed; it is damaged or not to be trusted")]
-    SectionSize {
-        /// The section.
-        section: &'static str,
-        /// Bytes announced.
-        size: usize,
-        /// Bytes allowed.
-        most: usize,
-    },
-    /// Changed after it was written.
-    #[error("does not match its checksum: it was damaged or changed; copy or train it again")]
-    Checksum,
-    /// A section that does not decode.
-    #[error("its {section} cannot be decoded ({reason}); train it again")]
-    Section {
-        /// The section.
-        section: &'static str,
-        /// What the decoder says.
-        reason: String,
-    },
-    /// Trees that do not share out the nodes.
-    #[error("its trees do not add up to the {found} nodes of its forest; train it again")]
-    Nodes {
-        /// Nodes found.
-        found: usize,
-    },
-    /// A forest that is none.
-    #[error("its forest is malformed: {0}; train it again")]
-    Forest(#[from] ForestError),
-    /// A calibration that is none.
-    #[error("its calibration is malformed: {0}; train it again")]
-    Calibration(#[from] CalibrationError),
-    /// Parts that do not belong together.
-    #[error("its card names {names} columns, its forest has {width}, its usual values are {usual}; train it again")]
-    Columns {
-        /// Columns the card names.
-        names: usize,
-        /// Columns the forest scores.
-        width: usize,
-        /// Usual values.
-        usual: usize,
-    },
-    /// A value that is none.
-    #[error("its usual value of column {column} is not a finite number; train it again")]
-    Usual {
-        /// The column.
-        column: usize,
-    },
-    /// A text that a terminal would act on, or that has no end.
-    #[error("its card holds a text that is too long or not printable: {0:?}; train it again")]
-    Text(String),
-    /// Rows of another schema.
-    #[error(
-        "expects schema {} v{} ({}), this program extracts {} v{} ({}); retrain it, or install a matching model",
-        expected.name, expected.version, short(&expected.hash), found.name, found.version, short(&found.hash)
-    )]
-    SchemaMismatch {
-        /// The schema the model was trained on.
-        expected: Box<SchemaId>,
-        /// The schema of the rows.
-        found: Box<SchemaId>,
-    },
-}
 
 /// The algorithm as it is stored: flat lists, whose elements take at most six times as much memory as bytes in the file.
 #[derive(Serialize, Deserialize)]
@@ -290,7 +183,7 @@ fn sections(bytes: &[u8]) -> Result<[&[u8]; 3], ModelError> {
     let (numbers, _) = numbers.as_chunks::<4>();
     let version = u32::from_le_bytes(numbers[0]);
     if version != VERSION {
-        return Err(ModelError::UnknownVersion { found: version });
+        return Err(ModelError::UnknownVersion { found: version, known: VERSION });
     }
     let mut ends = [HEADER; 4];
     for (index, (section, most)) in SECTIONS.into_iter().enumerate() {
@@ -334,11 +227,6 @@ fn decode<T: DeserializeOwned>(section: usize, bytes: &[u8]) -> Result<T, ModelE
         Ok((_, rest)) => Err(error(format!("{} bytes too many", rest.len()))),
         Err(reason) => Err(error(reason.to_string())),
     }
-}
-
-/// The first bytes of a hash, enough to tell two apart.
-fn short(hash: &[u8; 32]) -> String {
-    hash[..4].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

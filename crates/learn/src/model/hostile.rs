@@ -37,7 +37,7 @@ fn other_files_and_versions_are_told_apart() {
     assert!(matches!(Model::from_bytes(b"PK\x03\x04 a zip archive"), Err(ModelError::NotAModel)));
     let mut newer = bytes();
     newer[8] = 2;
-    assert!(matches!(Model::from_bytes(&newer), Err(ModelError::UnknownVersion { found: 2 })));
+    assert!(matches!(Model::from_bytes(&newer), Err(ModelError::UnknownVersion { found: 2, known: 1 })));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What training leaves behind: an algorithm, its calibration, and the card that says where both came from.
 
 mod card;
+mod error;
 mod file;
 #[cfg(test)]
 mod hostile;
@@ -8,7 +9,8 @@ mod hostile;
 use std::{num::NonZeroUsize, ops::Range};
 
 pub use card::{Input, ModelCard, SchemaId, Training};
-pub use file::{FileError, MAX_FILE, ModelError};
+pub use error::{FileError, ModelError};
+pub use file::MAX_FILE;
 
 use crate::{
     Calibration, ForestSettings, HeldBack, IsolationForest, Matrix, Rows,
