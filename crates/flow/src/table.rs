@@ -150,19 +150,12 @@ impl FlowTable {
             Some(slot) => (slot, false),
             None => (self.start(packet, events), true),
         };
-        let entry = &mut self.slab[slot as usize];
-        let deadline = entry.deadline;
-        if has_transport {
-            if verify && packet.has(flag::BAD_CHECKSUM) {
-                self.counters.bad_checksums += 1;
-                if matches!(packet.protocol, TCP | UDP) {
-                    let side = entry.side_of(packet);
-                    entry.note_bad_checksum(side);
-                }
-            } else {
-                let side = entry.side_of(packet);
-                self.update(slot, side, packet, buffers);
-            }
+        let deadline = self.slab[slot as usize].deadline;
+        let is_bad = verify && packet.has(flag::BAD_CHECKSUM);
+        if has_transport && !is_bad {
+            self.update(slot, packet, buffers);
+        } else if has_transport {
+            self.discard(slot, packet);
         }
         if is_new {
             self.queues.push(&mut self.slab, slot);
@@ -175,14 +168,15 @@ impl FlowTable {
             self.queues.remove(&mut self.slab, slot);
             self.queues.push(&mut self.slab, slot);
         }
-        if self.is_time_for_progress(slot) {
+        if has_transport && !is_bad && self.is_time_for_progress(slot) {
             self.report(slot, packet.time.nanos(), packet.frame, FlowEventKind::Progress, events);
         }
     }
 
     /// A packet that counts.
-    fn update(&mut self, slot: u32, side: usize, packet: &Packet, buffers: Buffers<'_>) {
+    fn update(&mut self, slot: u32, packet: &Packet, buffers: Buffers<'_>) {
         let entry = &mut self.slab[slot as usize];
+        let side = entry.side_of(packet);
         if packet.protocol == TCP {
             tcp::take(entry, &mut self.blocks, side, packet);
         } else {
@@ -196,6 +190,16 @@ impl FlowTable {
         }
         entry.count(side, packet);
         self.extras.note(slot, entry, side, packet, buffers);
+    }
+
+    /// A packet whose checksum is wrong: of TCP and UDP the history tells of it.
+    fn discard(&mut self, slot: u32, packet: &Packet) {
+        self.counters.bad_checksums += 1;
+        if matches!(packet.protocol, TCP | UDP) {
+            let entry = &mut self.slab[slot as usize];
+            let side = entry.side_of(packet);
+            entry.note_bad_checksum(side);
+        }
     }
 
     /// The live flow the packet belongs to. One whose timer ran out by now, or whose five-tuple the packet takes for a new
@@ -306,7 +310,7 @@ impl FlowTable {
         let packets = entry.packets();
         let is_power_of_eight = packets >= 8 && packets.is_power_of_two() && packets.trailing_zeros().is_multiple_of(3);
         let since_start = entry.last.saturating_sub(entry.start);
-        let minute_over = since_start >= i64::from(entry.minutes + 1) * NANOS_PER_MINUTE;
+        let minute_over = since_start >= (i64::from(entry.minutes) + 1).saturating_mul(NANOS_PER_MINUTE);
         if minute_over {
             entry.minutes = u32::try_from(since_start / NANOS_PER_MINUTE).unwrap_or(u32::MAX - 1);
         }
