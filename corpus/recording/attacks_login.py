@@ -40,7 +40,7 @@ guesses("brute-force-ssh", "SSH", 22, lambda net: services.ssh(net, "server"),
         words=longer(WORDS, 6), seconds=240)
 guesses("brute-force-ssh-slow", "SSH", 22, lambda net: services.ssh(net, "server", tries=2),
         lambda words, user: ("hydra", "-I", "-t", "1", "-c", "8", "-l", user, "-P", words, f"ssh://{SERVER}"), ("hydra", "openssh-server"),
-        25, words=longer(WORDS, 2), seconds=600)
+        18, words=longer(WORDS, 2), seconds=600)
 guesses("brute-force-ftp", "FTP", 21, lambda net: services.ftp(net, "server"),
         lambda words, user: ("hydra", "-I", "-t", "4", "-l", user, "-P", words, f"ftp://{SERVER}"), ("hydra", "vsftpd"), 25,
         words=longer(WORDS, 3), seconds=240)
