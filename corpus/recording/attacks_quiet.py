@@ -104,7 +104,8 @@ def exfiltration_http(net, capture):
 @behaviour("exfiltration-pieces", "attack", "The server of the home carries 22 MB out in forty-five uploads of half a megabyte, one every three "
            "seconds or so: less than an evening's photographs, so without a history of the server nobody can be sure.",
            tolerated=(Alert("exfiltration", SERVER, (DROP,)), Alert("beacon", SERVER, (DROP,))), never=NEIGHBOURS,
-           tools=("curl", "nginx-light"), snaplen=66, claims=(carried(14_000), Claim("connections", f"ip.src=={SERVER} && ip.dst=={DROP} && tcp.flags==0x2", 45, 45)))
+           tools=("curl", "nginx-light"), snaplen=66,
+           claims=(carried(14_000), Claim("connections", f"ip.src=={SERVER} && ip.dst=={DROP} && tcp.flags==0x2", 45, 45)))
 def exfiltration_pieces(net, capture):
     build(net)
     pieces = [loot(net, 1)]
