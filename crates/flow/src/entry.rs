@@ -9,8 +9,8 @@ use lapwing_decode::{Address, Packet, Tunnel, flag};
 use crate::extras::FlowExtras;
 use crate::ports::{ICMP, ICMP6, TCP, UDP};
 use crate::queue::Place;
-use crate::tcp::TcpSide;
-use crate::{ConnState, Endpoint, Flow, Half, History, Moments};
+use crate::side::Side;
+use crate::{ConnState, Endpoint, Flow, Half, History};
 
 /// Bits of [`Entry::bits`].
 pub(crate) mod bit {
@@ -43,9 +43,6 @@ pub(crate) mod bit {
 const MOST_TUNNEL_CHANGES: u8 = 5;
 /// Bit of [`Entry::history_seen`] for `X`: Zeek's `HIST_ANALYZER_LIMIT_REACHED`.
 const LIMIT_REACHED: u32 = 1 << 10;
-
-/// A gap longer than this ends a burst.
-const BURST_GAP_NANOS: i64 = 1_000_000_000;
 
 /// One live flow.
 #[derive(Clone, Debug)]
@@ -83,63 +80,6 @@ pub(crate) struct Entry {
 
     /// What the lower and what the higher endpoint sent.
     pub(crate) sides: [Side; 2],
-}
-
-/// What one endpoint sent.
-#[derive(Clone, Debug)]
-#[repr(C)]
-pub(crate) struct Side {
-    packets: u64,
-    ip_bytes: u64,
-    /// Sum of the squares of packet sizes; saturates.
-    size_squares: u64,
-    /// Time of its last packet in nanoseconds.
-    last: i64,
-    /// Sum of the gaps between its packets in nanoseconds.
-    gap_total: u64,
-    /// Sum of the squares of the gaps in seconds.
-    gap_squares: f64,
-    gap_min: f32,
-    gap_max: f32,
-    /// UDP and ICMP: payload bytes. TCP: bytes missed.
-    pub(crate) bytes: u64,
-    payload_packets: u32,
-    bursts: u32,
-    pushes: u32,
-    acknowledgments: u32,
-    /// FIN, SYN, RST, URG, ECE, CWR; each saturates.
-    rare_flags: [u16; 6],
-    size_min: u16,
-    size_max: u16,
-    ttl: (u8, u8),
-    mac: [u8; 6],
-    pub(crate) tcp: TcpSide,
-}
-
-impl Default for Side {
-    fn default() -> Self {
-        Self {
-            packets: 0,
-            ip_bytes: 0,
-            size_squares: 0,
-            last: 0,
-            gap_total: 0,
-            gap_squares: 0.0,
-            gap_min: f32::INFINITY,
-            gap_max: 0.0,
-            bytes: 0,
-            payload_packets: 0,
-            bursts: 0,
-            pushes: 0,
-            acknowledgments: 0,
-            rare_flags: [0; 6],
-            size_min: u16::MAX,
-            size_max: 0,
-            ttl: (u8::MAX, 0),
-            mac: [0; 6],
-            tcp: TcpSide::default(),
-        }
-    }
 }
 
 /// Which of [`Entry::sides`] a packet's source is, before any flow is known.
@@ -289,34 +229,10 @@ impl Entry {
 
     /// Counts a packet that `side` sent.
     pub(crate) fn count(&mut self, side: usize, packet: &Packet) {
-        let time = packet.time.nanos();
         let turned = (side == 1) != self.has(bit::LAST_FROM_HIGHER);
         self.set(bit::LAST_FROM_HIGHER, side == 1);
         self.last_frame_delta = u32::try_from(packet.frame.saturating_sub(self.first_frame)).unwrap_or(u32::MAX);
-        let half = &mut self.sides[side];
-        let mut gap_ends_burst = half.packets == 0;
-        if half.packets > 0 {
-            let gap = time.saturating_sub(half.last).max(0);
-            let seconds = gap as f64 * 1e-9;
-            half.gap_total = half.gap_total.saturating_add(gap.unsigned_abs());
-            half.gap_squares += seconds * seconds;
-            half.gap_min = half.gap_min.min(seconds as f32);
-            half.gap_max = half.gap_max.max(seconds as f32);
-            gap_ends_burst = gap > BURST_GAP_NANOS;
-        }
-        half.bursts += u32::from(turned || gap_ends_burst);
-        half.last = time;
-        half.packets += 1;
-        half.ip_bytes += u64::from(packet.ip_length);
-        half.size_squares = half.size_squares.saturating_add(u64::from(packet.ip_length) * u64::from(packet.ip_length));
-        let size = u16::try_from(packet.ip_length).unwrap_or(u16::MAX);
-        half.size_min = half.size_min.min(size);
-        half.size_max = half.size_max.max(size);
-        half.ttl = (half.ttl.0.min(packet.ttl), half.ttl.1.max(packet.ttl));
-        half.payload_packets += u32::from(packet.payload_length > 0);
-        if self.protocol == TCP {
-            half.count_flags(packet.tcp_flags);
-        }
+        self.sides[side].count(packet, turned);
     }
 
     /// The flow as it stands, to be read. Inlined so that it is written where it stays: it is 500 bytes.
@@ -352,27 +268,17 @@ impl Entry {
 
     #[inline(always)]
     fn half(&self, side: usize, mac: bool, entropy: Option<f32>) -> Half {
-        let half = &self.sides[side];
-        let is_tcp = self.protocol == TCP;
-        let mac = mac.then_some(half.mac);
-        if half.packets == 0 && !is_tcp {
-            return Half { mac, ..Half::default() };
+        let counted = &self.sides[side];
+        let mut half = counted.half(mac);
+        half.entropy = entropy;
+        if self.protocol == TCP {
+            half.payload_bytes = self.tcp_size(side);
+            half.retransmissions = counted.tcp.retransmissions;
+            half.missed_bytes = counted.bytes;
+        } else {
+            half.payload_bytes = counted.bytes;
         }
-        Half {
-            packets: half.packets,
-            ip_bytes: half.ip_bytes,
-            payload_bytes: if is_tcp { self.tcp_size(side) } else { half.bytes },
-            payload_packets: half.payload_packets,
-            retransmissions: if is_tcp { half.tcp.retransmissions } else { 0 },
-            missed_bytes: if is_tcp { half.bytes } else { 0 },
-            flags: half.flags(),
-            sizes: half.sizes(),
-            gaps: half.gaps(),
-            ttl: if half.packets == 0 { (0, 0) } else { half.ttl },
-            mac,
-            bursts: half.bursts,
-            entropy,
-        }
+        half
     }
 
     fn state(&self) -> ConnState {
@@ -420,56 +326,4 @@ fn scramble(value: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)
-}
-
-impl Side {
-    fn count_flags(&mut self, flags: u8) {
-        self.pushes += u32::from(flags >> 3 & 1);
-        self.acknowledgments += u32::from(flags >> 4 & 1);
-        // All but PSH and ACK come a few times in a flow.
-        if flags & 0b1110_0111 != 0 {
-            for (count, shift) in self.rare_flags.iter_mut().zip([0, 1, 2, 5, 6, 7]) {
-                *count = count.saturating_add(u16::from(flags >> shift & 1));
-            }
-        }
-    }
-
-    fn flags(&self) -> [u32; 8] {
-        let [fin, syn, rst, urg, ece, cwr] = self.rare_flags.map(u32::from);
-        [fin, syn, rst, self.pushes, self.acknowledgments, urg, ece, cwr]
-    }
-
-    fn sizes(&self) -> Moments {
-        if self.packets == 0 {
-            return Moments::default();
-        }
-        if self.packets == 1 {
-            let size = f32::from(self.size_min);
-            return Moments { count: 1, mean: size, m2: 0.0, min: size, max: size };
-        }
-        let (count, total) = (self.packets as f64, self.ip_bytes as f64);
-        let mean = total / count;
-        Moments {
-            count: u32::try_from(self.packets).unwrap_or(u32::MAX),
-            mean: mean as f32,
-            m2: (self.size_squares as f64 - total * mean).max(0.0) as f32,
-            min: f32::from(self.size_min),
-            max: f32::from(self.size_max),
-        }
-    }
-
-    fn gaps(&self) -> Moments {
-        if self.packets < 2 {
-            return Moments::default();
-        }
-        let total = self.gap_total as f64 * 1e-9;
-        let mean = total / (self.packets - 1) as f64;
-        Moments {
-            count: u32::try_from(self.packets - 1).unwrap_or(u32::MAX),
-            mean: mean as f32,
-            m2: (self.gap_squares - total * mean).max(0.0) as f32,
-            min: self.gap_min,
-            max: self.gap_max,
-        }
-    }
 }

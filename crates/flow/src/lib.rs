@@ -17,6 +17,7 @@ mod queue;
 mod reassembly;
 mod record;
 mod series;
+mod side;
 mod table;
 mod tcp;
 #[cfg(test)]
