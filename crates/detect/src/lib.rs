@@ -10,6 +10,7 @@ mod detection;
 mod detector;
 mod distinct;
 mod evidence;
+mod first_sight;
 mod kind;
 mod measurement;
 mod registry;

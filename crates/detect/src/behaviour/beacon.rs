@@ -25,15 +25,18 @@ use lapwing_protocol::{LocalNetworks, Observation, Observed, Scope, transport};
 
 use crate::detector::first_packet_from_responder;
 use crate::evidence::Evidence;
+use crate::first_sight::FirstSight;
 use crate::table::Table;
 use crate::{Detector, DetectorInfo, Found, Measurement, Partition, SHARDS, Subject, Value};
 
 pub(crate) const INFO: DetectorInfo =
     DetectorInfo { name: "beacon", summary: "contacts with one service at regular intervals", services: &["beacon"] };
 
-/// Source, target, transport and port quadruples watched at a time, over all shards: 8,192 × at most 900 bytes; one that had a
-/// single contact takes 150.
+/// Source, target, transport and port quadruples watched at a time, over all shards: 8,192 × at most 900 bytes.
 const PAIRS: usize = 8_192;
+
+/// Places for quadruples with one contact so far, over all shards: 16 bytes each.
+const FIRST_SIGHTS: usize = 65_536;
 
 /// Intervals remembered.
 const REMEMBERED: usize = 40;
@@ -54,6 +57,7 @@ const LONG_CONNECTION: f64 = 120.0;
 #[derive(Debug)]
 pub struct Beacon {
     pairs: Table<(Address, Address, u8, u16), Pair>,
+    first_sights: FirstSight,
     local: LocalNetworks,
 }
 
@@ -73,7 +77,7 @@ impl Beacon {
     /// With its share of the cap for one of [`SHARDS`] shards.
     #[must_use]
     pub fn new(local: LocalNetworks) -> Self {
-        Self { pairs: Table::new(PAIRS / SHARDS), local }
+        Self { pairs: Table::new(PAIRS / SHARDS), first_sights: FirstSight::new(FIRST_SIGHTS / SHARDS), local }
     }
 
     fn ended(&mut self, flow: &Flow, time: Timestamp, found: &mut Found) {
@@ -82,7 +86,21 @@ impl Beacon {
             return;
         }
         let key = (flow.originator.address, flow.responder.address, flow.protocol, flow.responder.port);
-        let pair = self.pairs.entry(key);
+        let pair = match self.pairs.get_mut(&key) {
+            Some(pair) => pair,
+            None => {
+                // What is contacted once takes no place; the thing noted is the moment itself.
+                let moment = (flow.start.nanos() / 1_000_000) as u32;
+                let Some(earlier) = self.first_sights.note(key, moment, flow.start.nanos()) else { return };
+                let earlier = Timestamp::from_nanos(earlier.nanos);
+                if flow.start.seconds_since(earlier) < SAME_CONTACT {
+                    return;
+                }
+                let pair = self.pairs.entry(key);
+                (pair.contacts, pair.latest, pair.first, pair.last) = (1, earlier, earlier, earlier);
+                pair
+            }
+        };
         if !pair.add(flow) || !pair.is_judged_now() {
             return;
         }
@@ -98,11 +116,6 @@ fn is_contact(flow: &Flow) -> bool {
 impl Pair {
     /// Takes a flow in; returns whether it is a new contact.
     fn add(&mut self, flow: &Flow) -> bool {
-        if self.contacts == 0 {
-            *self = Self { contacts: 1, latest: flow.start, first: flow.start, last: flow.last, ..Self::default() };
-            self.sent.add(flow.orig.payload_bytes as f32);
-            return false;
-        }
         // Flows are looked at in the order of their ends; one that began before the latest contact fills no gap.
         let interval = flow.start.seconds_since(self.latest);
         if interval < SAME_CONTACT {

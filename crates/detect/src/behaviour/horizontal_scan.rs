@@ -25,6 +25,7 @@ use super::probe::{Outcome, Probe, Style, probe};
 use super::second;
 use crate::distinct::{Distinct, address_thing};
 use crate::evidence::{Evidence, Steps};
+use crate::first_sight::FirstSight;
 use crate::table::Table;
 use crate::{Detector, DetectorInfo, Found, Measurement, Partition, SHARDS, Subject, Value};
 
@@ -37,6 +38,9 @@ pub(crate) const INFO: DetectorInfo = DetectorInfo {
 /// Source and port pairs watched at a time, over all shards: 8,192 × at most 2.2 kB.
 const SOURCES: usize = 8_192;
 
+/// Places for sources with one host so far, over all shards: 16 bytes each.
+const FIRST_SIGHTS: usize = 65_536;
+
 const MINUTE: u32 = 60;
 const SHORT: u32 = 300;
 const LONG: u32 = 6 * 3600;
@@ -46,6 +50,9 @@ const FLOOR: u32 = 5;
 #[derive(Debug)]
 pub struct HorizontalScan {
     sources: Table<(Address, u16, u8), Source>,
+    first_sights: FirstSight,
+    /// Some source has reached the floor since the last sweep.
+    stirred: bool,
     local: LocalNetworks,
     next_sweep: i64,
 }
@@ -67,27 +74,44 @@ impl HorizontalScan {
     /// With its share of the cap for one of [`SHARDS`] shards.
     #[must_use]
     pub fn new(local: LocalNetworks) -> Self {
-        Self { sources: Table::new(SOURCES / SHARDS), local, next_sweep: i64::MIN }
+        Self {
+            sources: Table::new(SOURCES / SHARDS),
+            first_sights: FirstSight::new(FIRST_SIGHTS / SHARDS),
+            stirred: false,
+            local,
+            next_sweep: i64::MIN,
+        }
     }
 
     fn ended(&mut self, flow: &Flow, time: Timestamp, found: &mut Found) {
         let Some(probe) = probe(flow, &self.local) else { return };
         let key = (probe.source, probe.port, flow.protocol);
         let now = second(flow.start);
-        if probe.outcome == Outcome::Conversation {
-            // Who never failed is not watched; whom a ping reached counts from the first one on.
-            let source = match probe.style {
-                Style::Icmp => Some(self.sources.entry(key)),
-                _ => self.sources.get_mut(&key),
-            };
-            if let Some(source) = source {
-                source.answered.insert(address_thing(&probe.target), now, SHORT);
+        let target = address_thing(&probe.target);
+        let answered = probe.outcome == Outcome::Conversation;
+        let source = match self.sources.get_mut(&key) {
+            Some(source) => source,
+            // Who never failed is not watched, but whom pings reached counts.
+            None if answered && probe.style != Style::Icmp => return,
+            None => {
+                // Who tries one host only, however often, is not watched.
+                let earlier = self.first_sights.note(key, target, flow.start.nanos());
+                let Some(earlier) = earlier.filter(|earlier| earlier.thing != target) else { return };
+                let source = self.sources.entry(key);
+                // Only failures are noted, except of pings, whose first outcome is forgotten.
+                if probe.style != Style::Icmp {
+                    source.failed.insert(earlier.thing, second(Timestamp::from_nanos(earlier.nanos)), SHORT);
+                }
+                source
             }
+        };
+        if answered {
+            source.answered.insert(target, now, SHORT);
             return;
         }
         let outside = self.local.scope(probe.target) == Scope::Outside;
-        let source = self.sources.entry(key);
         source.add(&probe, flow, now, outside);
+        self.stirred |= source.long.failed() >= FLOOR;
         if let Some(measurement) = source.due(key, now, time, &self.local) {
             found.measurements.push(measurement);
         }
@@ -196,6 +220,9 @@ impl Detector for HorizontalScan {
             return;
         }
         self.next_sweep = now.seconds().saturating_add(i64::from(MINUTE));
+        if !std::mem::take(&mut self.stirred) {
+            return;
+        }
         for (key, source) in self.sources.iter_mut() {
             let last = second(source.long.last);
             let failed = source.failed.count(last, SHORT);
@@ -255,7 +282,7 @@ mod tests {
             ping.last = ping.start;
             end(&mut scan, &ping, &mut found);
         }
-        assert!(last_count(&found, "tried_targets") >= Some(18));
+        assert!(last_count(&found, "tried_targets") >= Some(16));
         assert_eq!(found.measurements.last().unwrap().get("style"), Some(&Value::Text("ICMP".into())));
     }
 

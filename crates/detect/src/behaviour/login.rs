@@ -80,6 +80,8 @@ const SERVICES: &[(u16, &str)] = &[
 pub struct Login {
     pairs: Table<(Address, Address, u16), Attempts>,
     sources: Table<(Address, u16), Spray>,
+    /// Some pair has reached the floor since the last sweep.
+    stirred: bool,
     local: LocalNetworks,
     next_sweep: i64,
 }
@@ -155,7 +157,13 @@ impl Login {
     /// With its share of the caps for one of [`SHARDS`] shards.
     #[must_use]
     pub fn new(local: LocalNetworks) -> Self {
-        Self { pairs: Table::new(PAIRS / SHARDS), sources: Table::new(SOURCES / SHARDS), local, next_sweep: i64::MIN }
+        Self {
+            pairs: Table::new(PAIRS / SHARDS),
+            sources: Table::new(SOURCES / SHARDS),
+            stirred: false,
+            local,
+            next_sweep: i64::MIN,
+        }
     }
 
     fn ended(&mut self, flow: &Flow, time: Timestamp, found: &mut Found) {
@@ -165,6 +173,7 @@ impl Login {
         let now = second(flow.start);
         let pair = self.pairs.entry((source, target, port));
         pair.add(flow, now);
+        self.stirred |= pair.count >= FLOOR;
         if pair.steps.reached(pair.recent.within(WINDOW), FLOOR) {
             found.measurements.push(pair.measurement(source, target, port, service, time, &self.local));
         }
@@ -335,6 +344,9 @@ impl Detector for Login {
             return;
         }
         self.next_sweep = now.seconds().saturating_add(SWEEP_SECONDS);
+        if !std::mem::take(&mut self.stirred) {
+            return;
+        }
         for (&(source, target, port), pair) in self.pairs.iter_mut() {
             let attempts = pair.recent.within(WINDOW);
             let is_recent = second(now).saturating_sub(second(pair.last)) <= WINDOW;

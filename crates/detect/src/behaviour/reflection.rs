@@ -80,6 +80,8 @@ const REFLECTORS: &[(u16, &str)] = &[
 #[derive(Debug)]
 pub struct Reflection {
     victims: Table<(Address, u16), Victim>,
+    /// Some victim has reached the floor since the last sweep.
+    stirred: bool,
     local: LocalNetworks,
     swept: i64,
 }
@@ -104,15 +106,15 @@ impl Reflection {
     /// With its share of the cap for one of [`SHARDS`] shards.
     #[must_use]
     pub fn new(local: LocalNetworks) -> Self {
-        Self { victims: Table::new(VICTIMS / SHARDS), local, swept: i64::MIN }
+        Self { victims: Table::new(VICTIMS / SHARDS), stirred: false, local, swept: i64::MIN }
     }
 
     fn look(&mut self, flow: &Flow, time: Timestamp, ended: bool, found: &mut Found) {
+        let Some(answer) = unasked(flow) else { return };
         let share = new_share(flow, ended);
         if share == 0.0 {
             return;
         }
-        let Some(answer) = unasked(flow) else { return };
         if self.local.scope(answer.victim) == Scope::Group {
             return;
         }
@@ -124,6 +126,7 @@ impl Reflection {
             *victim = Victim { window, ..Victim::default() };
         }
         victim.add(flow, &answer, share);
+        self.stirred |= victim.packets >= f64::from(FLOOR);
         if victim.steps.reached(victim.packets as u32, FLOOR) {
             found.measurements.push(victim.measurement(key, time));
         }
@@ -147,10 +150,13 @@ fn unasked(flow: &Flow) -> Option<Answer> {
     } else {
         (flow.responder, flow.originator, &flow.resp, &flow.orig)
     };
+    if asked.payload_packets > 0 {
+        return None;
+    }
     let is_answer = match flow.protocol {
         17 => asked.packets == 0 && REFLECTORS.iter().any(|(port, _)| *port == server.port),
         // A victim resets what it did not ask for; it never asked.
-        6 => answered.flags[1] > 0 && answered.flags[4] > 0 && asked.flags[1] == 0 && asked.payload_packets == 0,
+        6 => answered.flags[1] > 0 && answered.flags[4] > 0 && asked.flags[1] == 0,
         _ => false,
     };
     let begins_with_answer = flow.protocol == 17
@@ -245,6 +251,9 @@ impl Detector for Reflection {
             return;
         }
         self.swept = window;
+        if !std::mem::take(&mut self.stirred) {
+            return;
+        }
         for (key, victim) in self.victims.iter_mut().filter(|(_, victim)| victim.window < window) {
             found.measurements.extend(victim.close(*key, now));
         }
