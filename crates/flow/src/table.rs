@@ -97,7 +97,7 @@ impl FlowTable {
     /// Moves time on to `now`, a whole second of capture time, and ends flows whose timers ran out: at most 256 in one call,
     /// so that the tick after a flood does not burst memory. Tells whether more wait.
     pub fn advance(&mut self, now: Timestamp, frame: u64, events: &mut Vec<FlowEvent>) -> bool {
-        self.now = self.now.max(now.nanos());
+        self.move_on(now);
         self.expire(frame, ENDS_PER_CALL, events);
         self.queues.next_check <= self.now
     }
@@ -130,6 +130,12 @@ impl FlowTable {
         }
     }
 
+    /// Time never reaches the latest moment there is, which stands for timers that never run out: a capture file may claim
+    /// any.
+    fn move_on(&mut self, now: Timestamp) {
+        self.now = self.now.max(now.nanos().min(i64::MAX - 1));
+    }
+
     fn take(&mut self, packet: &Packet, buffers: Buffers<'_>, events: &mut Vec<FlowEvent>) {
         let verify = self.config.checksums == Checksums::Verify;
         if verify && packet.has(flag::BAD_IP_CHECKSUM) {
@@ -142,7 +148,7 @@ impl FlowTable {
             return;
         }
         self.count_protocol(packet.protocol);
-        self.now = self.now.max(packet.time.nanos());
+        self.move_on(packet.time);
         if self.queues.next_check <= self.now {
             self.expire(packet.frame, ENDS_PER_PACKET, events);
         }

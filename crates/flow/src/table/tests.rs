@@ -45,6 +45,16 @@ fn ends(events: &[FlowEvent]) -> Vec<(EndReason, u16)> {
     events.iter().filter_map(end).collect()
 }
 
+#[test]
+fn the_latest_moment_there_is_ends_flows_once() {
+    let mut table = FlowTable::new(&config(4, Checksums::Ignore));
+    let late = |port| Packet { time: Timestamp::MAX, ..datagram((1, port), (2, 53), 0) };
+    let events = run(&mut table, &[datagram((1, 40_000), (2, 53), 0), late(40_001), late(40_002)], 1);
+    let expected = [(EndReason::Idle, 40_000), (EndReason::EndOfInput, 40_001), (EndReason::EndOfInput, 40_002)];
+    assert_eq!(ends(&events), expected);
+    assert!(!table.advance(Timestamp::MAX, 3, &mut Vec::new()));
+}
+
 proptest! {
     #[test]
     fn batches_do_not_show(packets in traffic(200), size in 2_usize..40) {
