@@ -1,9 +1,15 @@
 //! Capture filters: the tcpdump language (`pcap-filter(7)`), compiled to classic BPF.
 //!
 //! The text is parsed once; for each link type that turns up it is lowered to conditions on fields and compiled to a
-//! program, which runs here in safe code or, attached to a socket, in the kernel. A filter takes exactly the frames that
-//! libpcap's takes; what cannot be compiled is refused with its reason and place. Refused are names of hosts (nothing is
-//! looked up), `protochain`, `gateway`, and keywords of link layers and systems that captures here do not come from.
+//! program, which runs here in safe code or, attached to a socket, in the kernel. (The kernel hands over Ethernet frames
+//! with their outer VLAN tag taken out: a live source puts it back before it filters, or does without the kernel's help
+//! where a filter says `vlan`.)
+//!
+//! A filter takes exactly the frames that libpcap's takes, oddities included: fields of `tcp` and `udp` are those of IPv4,
+//! `and` and `or` bind equally, a test that reads past the end of a frame leaves the frame. What cannot be compiled is
+//! refused with its reason and place: names of hosts (nothing is looked up), `protochain`, `gateway`, and keywords of link
+//! layers and systems that captures here do not come from. One difference is known: libpcap's optimizer leaves out tests
+//! that cannot change the answer, so a frame too short for such a test (`tcp[13] = 2 or tcp`) is taken there and left here.
 
 mod condition;
 mod emit;
@@ -87,7 +93,7 @@ impl Filter {
                 lower::lower(expression, link).map_err(|refusal| refused(refusal.position, refusal.reason))?
             }
         };
-        emit::program(&condition).map_err(|excess| {
+        emit::program(&condition.simplified()).map_err(|excess| {
             refused(
                 0,
                 match excess {

@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use crate::file::{Bookmark, CaptureFile};
-use crate::stream::is_standard_input;
 use crate::{FrameBatch, InputReport, Progress, SourceError, Timestamp};
 
 /// Files open at once: below the 256 descriptors that a process may have by default on some systems.
@@ -60,6 +59,8 @@ struct Open {
     next: usize,
     /// When it was last used.
     turn: u64,
+    /// Whether it can be closed and opened again: a file, not a pipe.
+    can_park: bool,
 }
 
 impl Merge {
@@ -74,7 +75,8 @@ impl Merge {
         let (report, bookmark) = (file.report.clone(), file.bookmark());
         self.make_room(file.memory());
         self.opened(&file);
-        let open = Open { file, batch: FrameBatch::default(), bookmark, next: 0, turn: self.turn };
+        let can_park = std::fs::metadata(&report.path).is_ok_and(|found| found.is_file());
+        let open = Open { file, batch: FrameBatch::default(), bookmark, next: 0, turn: self.turn, can_park };
         self.inputs.push(Input { report, state: State::Open(Box::new(open)) });
         self.refill(self.inputs.len() - 1);
     }
@@ -172,7 +174,8 @@ impl Merge {
         let mut batch = FrameBatch::default();
         file.read(&mut batch)?;
         self.opened(&file);
-        self.inputs[index].state = State::Open(Box::new(Open { file, batch, bookmark, next, turn: self.turn }));
+        self.inputs[index].state =
+            State::Open(Box::new(Open { file, batch, bookmark, next, turn: self.turn, can_park: true }));
         Ok(())
     }
 
@@ -180,7 +183,7 @@ impl Merge {
     fn make_room(&mut self, memory: u64) {
         while self.open > 0 && (self.open >= OPEN_FILES || self.open_memory + memory > OPEN_MEMORY) {
             let oldest = self.inputs.iter_mut().filter_map(|input| match &input.state {
-                State::Open(open) if !is_standard_input(&input.report.path) => Some((open.turn, input)),
+                State::Open(open) if open.can_park => Some((open.turn, input)),
                 _ => None,
             });
             let Some((_, input)) = oldest.min_by_key(|(turn, _)| *turn) else { return };

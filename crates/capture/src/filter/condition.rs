@@ -112,7 +112,58 @@ pub(super) enum Operator {
     ShiftRight,
 }
 
+impl Test {
+    /// Whether it holds between two numbers.
+    pub(super) fn holds(self, left: u32, right: u32) -> bool {
+        match self {
+            Self::Equal => left == right,
+            Self::Greater => left > right,
+            Self::GreaterOrEqual => left >= right,
+            Self::AnyBit => left & right != 0,
+        }
+    }
+}
+
+impl Operator {
+    /// The result, modulo 2^32; `None` for a division by zero.
+    pub(super) fn apply(self, left: u32, right: u32) -> Option<u32> {
+        Some(match self {
+            Self::Add => left.wrapping_add(right),
+            Self::Subtract => left.wrapping_sub(right),
+            Self::Multiply => left.wrapping_mul(right),
+            Self::Divide => left.checked_div(right)?,
+            Self::Modulo => left.checked_rem(right)?,
+            Self::And => left & right,
+            Self::Or => left | right,
+            Self::Xor => left ^ right,
+            Self::ShiftLeft => left.checked_shl(right).unwrap_or(0),
+            Self::ShiftRight => left.checked_shr(right).unwrap_or(0),
+        })
+    }
+}
+
 impl Condition {
+    /// The same without the parts whose answer is known: where it follows from them, the rest is not looked at.
+    pub(super) fn simplified(self) -> Self {
+        match self {
+            Self::Not(inner) => match inner.simplified() {
+                Self::Constant(value) => Self::Constant(!value),
+                inner => inner.negated(),
+            },
+            Self::All(parts) => match simplified_parts(parts, true) {
+                None => Self::Constant(false),
+                Some(parts) if parts.is_empty() => Self::Constant(true),
+                Some(parts) => Self::All(parts),
+            },
+            Self::Any(parts) => match simplified_parts(parts, false) {
+                None => Self::Constant(true),
+                Some(parts) if parts.is_empty() => Self::Constant(false),
+                Some(parts) => Self::Any(parts),
+            },
+            other => other,
+        }
+    }
+
     /// A whole field equals `value`.
     pub(super) fn equal(field: Field, value: u32) -> Self {
         Self::Field { field, mask: u32::MAX, test: Test::Equal, value }
@@ -152,4 +203,17 @@ impl Condition {
     pub(super) fn negated(self) -> Self {
         Self::Not(Box::new(self))
     }
+}
+
+/// The parts without those that are known to be `neutral`; `None` when one is known to be the other.
+fn simplified_parts(parts: Vec<Condition>, neutral: bool) -> Option<Vec<Condition>> {
+    let mut left = Vec::with_capacity(parts.len());
+    for part in parts {
+        match part.simplified() {
+            Condition::Constant(value) if value == neutral => {}
+            Condition::Constant(_) => return None,
+            other => left.push(other),
+        }
+    }
+    Some(left)
 }

@@ -6,7 +6,7 @@
 mod address;
 mod mac;
 
-use super::condition::{Condition, Field, Number, Size, Test};
+use super::condition::{Condition, Field, Number, Operator, Size, Test};
 use super::layout::{Layout, LinkKind};
 use super::names::{Protocol, ethertype};
 use super::syntax::{Arithmetic, Expression, Primitive};
@@ -234,7 +234,11 @@ impl Lowering {
         let mut checks = Vec::new();
         let left = self.number(left, &mut checks)?;
         let right = self.number(right, &mut checks)?;
-        checks.push(negated_if(negated, Condition::Relation { left, test, right }));
+        let relation = match (&left, &right) {
+            (Number::Constant(left), Number::Constant(right)) => Condition::Constant(test.holds(*left, *right)),
+            _ => Condition::Relation { left, test, right },
+        };
+        checks.push(negated_if(negated, relation));
         Ok(Condition::All(checks))
     }
 
@@ -247,9 +251,10 @@ impl Lowering {
                 inner => Number::Negative(Box::new(inner)),
             },
             Arithmetic::Operation { operator, left, right } => {
-                let left = Box::new(self.number(left, checks)?);
-                let right = Box::new(self.number(right, checks)?);
-                Number::Operation { operator: *operator, left, right }
+                let left = self.number(left, checks)?;
+                // libpcap forgets the checks of the right operand; filters are to mean here what they mean there.
+                let right = self.number(right, &mut Vec::new())?;
+                operation(*operator, left, right)?
             }
             Arithmetic::Load { protocol, index, size } => {
                 let index = self.number(index, checks)?;
@@ -301,6 +306,23 @@ impl Lowering {
             _ => Err("fields of this protocol cannot be read; use those of ether or ip".to_owned()),
         }
     }
+}
+
+/// An operation, done at once where both numbers are known.
+fn operation(operator: Operator, left: Number, right: Number) -> Lowered<Number> {
+    match (operator, &right) {
+        (Operator::Divide | Operator::Modulo, Number::Constant(0)) => return Err("division by zero".to_owned()),
+        (Operator::ShiftLeft | Operator::ShiftRight, Number::Constant(32..)) => {
+            return Err("a shift by more than 31 bits".to_owned());
+        }
+        _ => {}
+    }
+    if let (Number::Constant(left), Number::Constant(right)) = (&left, &right)
+        && let Some(result) = operator.apply(*left, *right)
+    {
+        return Ok(Number::Constant(result));
+    }
+    Ok(Number::Operation { operator, left: Box::new(left), right: Box::new(right) })
 }
 
 fn negated_if(negated: bool, condition: Condition) -> Condition {

@@ -28,13 +28,16 @@ pub(super) fn parse(text: &str) -> Result<Option<Expression>, FilterError> {
     if tokens.is_empty() {
         return Ok(None);
     }
-    let mut parser = Parser { tokens: &tokens, next: 0, depth: 0, turns: 0 };
+    let mut parser = Parser { tokens: &tokens, next: 0, depth: 0, turns: 0, failed: None };
     let result = parser.expression(None).and_then(|(expression, _)| match parser.peek() {
         None => Ok(expression),
         Some(_) => Err("expected \"and\", \"or\" or the end".to_owned()),
     });
-    let position = tokens.get(parser.next).map_or(text.len(), |token| token.position);
-    result.map(Some).map_err(|reason| FilterError::new(text, position, reason))
+    result.map(Some).map_err(|reason| {
+        let (next, reason) = parser.failed.filter(|(next, _)| *next > parser.next).unwrap_or((parser.next, reason));
+        let position = tokens.get(next).map_or(text.len(), |token| token.position);
+        FilterError::new(text, position, reason)
+    })
 }
 
 /// An error is about the token that would come next.
@@ -48,6 +51,8 @@ struct Parser<'a> {
     next: usize,
     depth: usize,
     turns: usize,
+    /// Where arithmetic in brackets, which may have been a condition, was given up furthest, and why.
+    failed: Option<(usize, String)>,
 }
 
 impl Parser<'_> {

@@ -37,30 +37,20 @@ impl Parser<'_> {
             _ => return Ok(None),
         };
         let position = self.tokens.get(start).map_or(0, |token| token.position);
-        let parsed = self.number_and_relation();
-        match parsed {
+        match self.number_and_relation() {
             Ok((left, test, negated, right)) => {
                 let primitive = Primitive::Relation { left, test, negated, right };
                 Ok(Some(Expression::Primitive { primitive, position }))
             }
-            // It may still be a condition in brackets.
-            Err(_) if starts_with_bracket && !self.bracket_holds_arithmetic(start) => {
+            // It may still be a condition in brackets. If it is not, the error that got further is the one to tell.
+            Err(reason) if starts_with_bracket => {
+                if self.failed.as_ref().is_none_or(|(furthest, _)| *furthest < self.next) {
+                    self.failed = Some((self.next, reason));
+                }
                 self.next = start;
                 Ok(None)
             }
             Err(reason) => Err(reason),
-        }
-    }
-
-    /// Whether what stands behind the brackets at `start` can begin arithmetic and nothing else, so that an error in it is
-    /// worth telling.
-    fn bracket_holds_arithmetic(&self, start: usize) -> bool {
-        let mut kinds =
-            self.tokens[start..].iter().map(|token| &token.kind).skip_while(|kind| **kind == Kind::Sign("("));
-        match kinds.next() {
-            Some(Kind::Sign("-")) => true,
-            Some(Kind::Number(_)) => matches!(kinds.next(), Some(Kind::Sign(sign)) if precedence(sign).is_some()),
-            _ => false,
         }
     }
 
@@ -94,7 +84,6 @@ impl Parser<'_> {
             self.turn()?;
             self.next += 1;
             let right = self.nested(|parser| parser.arithmetic(rank))?;
-            check(operator, &right)?;
             left = Arithmetic::Operation { operator, left: Box::new(left), right: Box::new(right) };
             if rank == UNRANKED {
                 return match self.peek() {
@@ -136,16 +125,5 @@ impl Parser<'_> {
         }
         self.expect_sign("]")?;
         Ok(Arithmetic::Load { protocol, index, size })
-    }
-}
-
-/// Refuses what the machine would stumble over for every frame.
-fn check(operator: Operator, right: &Arithmetic) -> Parsed<()> {
-    match (operator, right) {
-        (Operator::Divide | Operator::Modulo, Arithmetic::Number(0)) => Err("division by zero".to_owned()),
-        (Operator::ShiftLeft | Operator::ShiftRight, Arithmetic::Number(32..)) => {
-            Err("a shift by more than 31 bits".to_owned())
-        }
-        _ => Ok(()),
     }
 }
