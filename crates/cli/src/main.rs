@@ -1,2 +1,71 @@
 //! The binary `lapwing`: one file per subcommand; parses arguments, calls the engine, picks the exit code.
-fn main() {}
+
+mod features;
+mod flows;
+mod input;
+mod models;
+mod output;
+mod progress;
+mod scan;
+mod signatures;
+mod train;
+
+use std::io;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Watches a network of things, learns what is normal for each device, and finds and explains what is not.
+#[derive(Parser)]
+#[command(name = "lapwing", version, arg_required_else_help = true, max_term_width = 110)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    Scan(scan::Scan),
+    Train(train::Train),
+    Flows(flows::Flows),
+    Features(features::Features),
+    Models(models::Models),
+    Signatures(signatures::Signatures),
+}
+
+/// What a verb came to.
+enum Outcome {
+    /// Done.
+    Done,
+    /// Done, and something at or above the severity asked for was found.
+    Found,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let outcome = match arguments.verb {
+        Verb::Scan(verb) => verb.run(),
+        Verb::Train(verb) => verb.run(),
+        Verb::Flows(verb) => verb.run(),
+        Verb::Features(verb) => verb.run(),
+        Verb::Models(verb) => verb.run(),
+        Verb::Signatures(verb) => verb.run(),
+    };
+    match outcome {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Found) => ExitCode::from(1),
+        Err(error) if reader_left(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("lapwing: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Whoever read our output through a pipe has seen enough: nothing went wrong.
+fn reader_left(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
+}

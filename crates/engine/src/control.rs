@@ -1,5 +1,6 @@
 //! A run's handle for whoever watches it.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use lapwing_capture::Position;
@@ -7,16 +8,17 @@ use lapwing_capture::Position;
 /// Stops a run, and says how far it has come.
 #[derive(Debug, Default)]
 pub struct Control {
-    stop: AtomicBool,
+    stop: Arc<AtomicBool>,
     read: AtomicU64,
     total: AtomicU64,
     frames: AtomicU64,
 }
 
 impl Control {
-    /// Asks the run to end as if its input ended now.
-    pub fn stop(&self) {
-        self.stop.store(true, Ordering::Relaxed);
+    /// The flag that asks the run to end as if its input ended now, for a signal handler to set.
+    #[must_use]
+    pub fn stop_flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.stop)
     }
 
     /// Whether the run was asked to end.

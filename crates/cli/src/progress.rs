@@ -1,0 +1,71 @@
+//! A bar for work that takes longer than a second, and Ctrl-C.
+
+use std::io::{self, IsTerminal};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use indicatif::{ProgressBar, ProgressStyle};
+use lapwing_engine::Control;
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+/// Work shorter than this shows no bar.
+const PATIENCE: Duration = Duration::from_secs(1);
+const REFRESH: Duration = Duration::from_millis(100);
+
+/// Runs `work`; the first interrupt ends its input early, the second ends the program; on a terminal a bar shows bytes,
+/// packets per second and the time that remains.
+pub(crate) fn watch<T>(control: &Control, work: impl FnOnce() -> T) -> Result<T> {
+    let mut handlers = Vec::new();
+    for signal in [SIGINT, SIGTERM] {
+        let flag = control.stop_flag();
+        let second = signal_hook::flag::register_conditional_shutdown(signal, 130, flag.clone());
+        handlers.push(second.context("no signal handler could be set")?);
+        handlers.push(signal_hook::flag::register(signal, flag).context("no signal handler could be set")?);
+    }
+    let result = if io::stderr().is_terminal() { with_bar(control, work) } else { work() };
+    for handler in handlers {
+        signal_hook::low_level::unregister(handler);
+    }
+    Ok(result)
+}
+
+fn with_bar<T>(control: &Control, work: impl FnOnce() -> T) -> T {
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let bar = scope.spawn(|| draw(control, &done));
+        let result = work();
+        done.store(true, Ordering::Relaxed);
+        bar.thread().unpark();
+        result
+    })
+}
+
+fn draw(control: &Control, done: &AtomicBool) {
+    let begun = Instant::now();
+    let mut bar: Option<ProgressBar> = None;
+    while !done.load(Ordering::Relaxed) {
+        thread::park_timeout(REFRESH);
+        if begun.elapsed() < PATIENCE {
+            continue;
+        }
+        let position = control.position();
+        let bar = bar.get_or_insert_with(|| match position.total {
+            Some(total) => {
+                ProgressBar::new(total).with_style(style("{bar:30} {bytes}/{total_bytes}  {msg}  {eta} left"))
+            }
+            None => ProgressBar::new_spinner().with_style(style("{spinner} {bytes}  {msg}")),
+        });
+        let rate = control.frames() as f64 / begun.elapsed().as_secs_f64();
+        bar.set_message(format!("{rate:.0} packets/s"));
+        bar.set_position(position.read);
+    }
+    if let Some(bar) = bar {
+        bar.finish_and_clear();
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}

@@ -1,0 +1,284 @@
+//! `lapwing scan`.
+
+use std::collections::HashMap;
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, ValueEnum};
+use lapwing_alert::{Alert, AlertConfig, format};
+use lapwing_capture::expand;
+use lapwing_detect::signature::{self, SignatureSource};
+use lapwing_detect::{Anomaly, Severity};
+use lapwing_engine::{Detecting, FitSettings, Learning, Summary, write_evidence};
+use lapwing_learn::Model;
+use lapwing_protocol::LocalNetworks;
+use serde::Serialize;
+
+use crate::input::{InputOptions, sha256};
+use crate::{Outcome, output};
+
+/// Read captures, find what is wrong in them, and explain it
+#[derive(Args)]
+#[command(after_help = "Examples:\n  lapwing scan suspicious.pcap --baseline clean.pcap\n  \
+                        lapwing scan captures/ --model home.lapwing --format json --output alerts.json --fail-on high")]
+pub(crate) struct Scan {
+    #[command(flatten)]
+    input: InputOptions,
+    /// Learn what is normal from this trusted capture first; repeatable
+    #[arg(long, value_name = "FILE")]
+    baseline: Vec<PathBuf>,
+    /// Judge flows by this trained model; repeatable
+    #[arg(long, value_name = "FILE")]
+    model: Vec<PathBuf>,
+    /// Signatures (Sigma rules) to use besides the shipped ones: a file or a folder; repeatable
+    #[arg(long, value_name = "DIR")]
+    signatures: Vec<PathBuf>,
+    /// Do not use the shipped signatures
+    #[arg(long)]
+    no_shipped_signatures: bool,
+    /// Scan each input by itself instead of merging them into one timeline
+    #[arg(long)]
+    separate: bool,
+    /// The form; without it what --output ends in (.json, .jsonl, .csv), else a table on a terminal and jsonl elsewhere
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+    /// Where to [default: standard output]
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Write the packets of each alert's evidence into this folder, one small pcap an alert
+    #[arg(long, value_name = "DIR")]
+    evidence: Option<PathBuf>,
+    /// Exit with status 1 when an alert is this severe or worse [default: never]
+    #[arg(long, value_name = "SEVERITY", value_parser = severity)]
+    fail_on: Option<Severity>,
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum Format {
+    Table,
+    Json,
+    Jsonl,
+    Eve,
+    Csv,
+}
+
+fn severity(name: &str) -> Result<Severity, String> {
+    Severity::from_name(name).ok_or_else(|| "write one of informational, low, medium, high, critical".to_owned())
+}
+
+/// The document of `--format json`.
+#[derive(Serialize)]
+struct Document<'a> {
+    summary: &'a Summary,
+    alerts: &'a [Alert],
+}
+
+impl Scan {
+    pub(crate) fn run(&self) -> Result<Outcome> {
+        let format = self.format();
+        if self.evidence.is_some() && self.input.inputs.iter().any(|input| input == Path::new("-")) {
+            bail!("--evidence reads the input a second time, which standard input does not allow; name a file");
+        }
+        self.refuse_own_baseline()?;
+        let local = self.input.local()?;
+        let sources = self.signature_sources();
+        let mut anomalies = Vec::new();
+        for path in &self.model {
+            let model = Model::read(path)?;
+            let anomaly = Anomaly::new(Arc::new(model)).with_context(|| path.display().to_string())?;
+            anomalies.push(anomaly);
+        }
+        let mut out = output::open(self.output.as_deref())?;
+        let mut summary = Summary::default();
+        if !self.baseline.is_empty() {
+            match self.learn(&local, &sources)? {
+                Ok(anomaly) => anomalies.push(anomaly),
+                Err(reason) => summary.not_evaluated.push(format!("anomaly: the baseline gave no model: {reason}")),
+            }
+        } else if self.model.is_empty() {
+            summary.not_evaluated.push("anomaly: no --baseline and no --model was given".to_owned());
+        }
+
+        let mut alerts = Vec::new();
+        let groups: Vec<Vec<PathBuf>> = if self.separate {
+            expand(&self.input.inputs).files.into_iter().map(|file| vec![file]).collect()
+        } else {
+            vec![self.input.inputs.clone()]
+        };
+        for inputs in &groups {
+            let (found, read) = match self.scan(inputs, &local, &sources, &anomalies) {
+                Ok(result) => result,
+                Err(error) if groups.len() > 1 => {
+                    eprintln!("lapwing: {error:#}");
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            if let Some(directory) = &self.evidence {
+                write_evidence(&expand(inputs).files, &found, directory)?;
+            }
+            alerts.extend(found);
+            summary.add(read);
+        }
+        if summary.inputs.is_empty() {
+            bail!("no input could be read");
+        }
+        self.write(format, &alerts, &summary, &mut out).context("the alerts cannot be written")?;
+        let found = self.fail_on.is_some_and(|limit| alerts.iter().any(|alert| alert.severity >= limit));
+        Ok(if found { Outcome::Found } else { Outcome::Done })
+    }
+
+    fn format(&self) -> Format {
+        self.format.unwrap_or_else(|| match output::extension(self.output.as_deref()).as_deref() {
+            Some("json") => Format::Json,
+            Some("csv") => Format::Csv,
+            None if self.output.is_none() && io::stdout().is_terminal() => Format::Table,
+            _ => Format::Jsonl,
+        })
+    }
+
+    /// A model scored on what it was trained on says nothing: refuse it.
+    fn refuse_own_baseline(&self) -> Result<()> {
+        let mut known = HashMap::new();
+        for file in expand(&self.baseline).files {
+            if file.is_file() {
+                known.insert(sha256(&file)?, file);
+            }
+        }
+        if known.is_empty() {
+            return Ok(());
+        }
+        for file in expand(&self.input.inputs).files {
+            if file.is_file()
+                && let Some(baseline) = known.get(&sha256(&file)?)
+            {
+                bail!(
+                    "{} has the same content as the baseline {}: a model that is judged on what it learnt finds nothing; \
+                     give a baseline from another time",
+                    file.display(),
+                    baseline.display()
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn signature_sources(&self) -> Vec<SignatureSource> {
+        let mut sources = if self.no_shipped_signatures { Vec::new() } else { signature::shipped() };
+        for path in &self.signatures {
+            let (read, problems) = signature::read_directory(path);
+            problems.iter().for_each(|problem| eprintln!("lapwing: {problem}"));
+            sources.extend(read);
+        }
+        sources
+    }
+
+    /// Learns from the baseline: a judge, or why there is none.
+    fn learn(&self, local: &Arc<LocalNetworks>, sources: &[SignatureSource]) -> Result<Result<Anomaly, String>> {
+        let lesson = learn(&self.input, &self.baseline, local, sources, &lapwing_feature::CONNECTION)?;
+        let threads = self.input.config()?.threads;
+        let model = match lesson.fit(FitSettings::default(), Vec::new(), threads) {
+            Ok(model) => model,
+            Err(error) => return Ok(Err(error.to_string())),
+        };
+        if let Some(note) = model.calibration().note() {
+            eprintln!("lapwing: baseline: {note}; anomalies are at most low");
+        }
+        Ok(Ok(Anomaly::new(Arc::new(model)).expect("a model just trained has a schema of this program")))
+    }
+
+    fn scan(
+        &self,
+        inputs: &[PathBuf],
+        local: &Arc<LocalNetworks>,
+        sources: &[SignatureSource],
+        anomalies: &[Anomaly],
+    ) -> Result<(Vec<Alert>, Summary)> {
+        let (mut stage, scoring, report) = Detecting::new(local, sources, anomalies.to_vec(), AlertConfig::default());
+        report.problems.iter().for_each(|problem| eprintln!("lapwing: {problem}"));
+        let ran = self.input.run(inputs, &self.input.config()?, &scoring, &mut stage)?;
+        let mut summary = ran.summary;
+        summary.note_signatures(&report);
+        let (alerts, dropped) = stage.finish(ran.report.span.map(|(_, last)| last));
+        if dropped > 0 {
+            summary.coverage.insert("alerts_dropped", dropped);
+        }
+        Ok((alerts, summary))
+    }
+
+    fn write(&self, format: Format, alerts: &[Alert], summary: &Summary, out: &mut dyn Write) -> Result<()> {
+        match format {
+            Format::Table => write_table(alerts, summary, self.output.is_none(), out)?,
+            Format::Json => {
+                serde_json::to_writer_pretty(&mut *out, &Document { summary, alerts })?;
+                out.write_all(b"\n")?;
+            }
+            Format::Jsonl => format::write_jsonl(alerts, out)?,
+            Format::Eve => format::write_eve(alerts, out)?,
+            Format::Csv => format::write_csv(alerts, out)?,
+        }
+        out.flush()?;
+        Ok(())
+    }
+}
+
+/// Reads a baseline; alerts inside it are told as a warning, and what they name is not learnt.
+pub(crate) fn learn(
+    options: &InputOptions,
+    inputs: &[PathBuf],
+    local: &Arc<LocalNetworks>,
+    sources: &[SignatureSource],
+    schema: &'static lapwing_feature::Schema,
+) -> Result<lapwing_engine::Lesson> {
+    let (detecting, mut scoring, _) = Detecting::new(local, sources, Vec::new(), AlertConfig::default());
+    let place = scoring.add_schema(schema);
+    let mut stage = Learning::new(detecting, schema, place, Arc::clone(local));
+    let ran = options.run(inputs, &options.config()?, &scoring, &mut stage)?;
+    let (lesson, alerts) = stage.finish(ran.report.span.map(|(_, last)| last));
+    for alert in &alerts {
+        eprintln!(
+            "lapwing: warning: the baseline holds {} ({}) at {}: {}; left out",
+            alert.title, alert.severity, alert.device, alert.explanation
+        );
+    }
+    let learnt = lesson.learnt;
+    eprintln!("lapwing: learnt from {} of {} flows ({} left out)", lesson.len(), learnt.flows, learnt.left_out);
+    Ok(lesson)
+}
+
+/// Columns where no terminal says how wide it is.
+const DEFAULT_WIDTH: u16 = 120;
+
+fn write_table(alerts: &[Alert], summary: &Summary, on_terminal: bool, out: &mut dyn Write) -> io::Result<()> {
+    let color = on_terminal && io::stdout().is_terminal();
+    let width = if color { console::Term::stdout().size().1 } else { DEFAULT_WIDTH };
+    if alerts.is_empty() {
+        writeln!(out, "no alerts")?;
+    } else {
+        writeln!(out, "{}", format::render_table(alerts, width, color))?;
+    }
+    let times = match (&summary.first, &summary.last) {
+        (Some(first), Some(last)) => format!(" from {first} to {last}"),
+        _ => String::new(),
+    };
+    writeln!(
+        out,
+        "{} alerts in {} flows, {} packets, {} bytes{times}",
+        alerts.len(),
+        summary.flows,
+        summary.packets,
+        summary.bytes
+    )?;
+    for (what, count) in &summary.undecoded {
+        writeln!(out, "not decoded: {what}: {count}")?;
+    }
+    for (what, count) in &summary.coverage {
+        writeln!(out, "coverage: {}: {count}", what.replace('_', " "))?;
+    }
+    for reason in &summary.not_evaluated {
+        writeln!(out, "not evaluated: {reason}")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,143 @@
+//! `lapwing signatures`.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use clap::{Args, Subcommand};
+use lapwing_detect::signature::{self, Problem, SignatureSource, Standing};
+use lapwing_protocol::LocalNetworks;
+use serde_json::json;
+
+use crate::Outcome;
+
+/// Check, list or test signatures: the shipped ones, or those of a file or folder
+#[derive(Args)]
+#[command(after_help = "Example: lapwing signatures check my-rules/")]
+pub(crate) struct Signatures {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// Say what is wrong with rules: file, line, reason
+    Check(Where),
+    /// List rules: level, kind, what they read, whether they are evaluated
+    List(Where),
+    /// Run the cases that must and must not fire
+    Test(Where),
+}
+
+#[derive(Args)]
+struct Where {
+    /// Rule files and folders [default: the shipped rules]
+    paths: Vec<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Where {
+    fn read(&self) -> (Vec<SignatureSource>, Vec<Problem>) {
+        if self.paths.is_empty() {
+            return (signature::shipped(), Vec::new());
+        }
+        let (mut sources, mut problems) = (Vec::new(), Vec::new());
+        for path in &self.paths {
+            let (read, wrong) = signature::read_directory(path);
+            sources.extend(read);
+            problems.extend(wrong);
+        }
+        (sources, problems)
+    }
+}
+
+impl Signatures {
+    pub(crate) fn run(&self) -> Result<Outcome> {
+        match &self.action {
+            Action::Check(place) => check(place),
+            Action::List(place) => list(place),
+            Action::Test(place) => test(place),
+        }
+    }
+}
+
+fn check(place: &Where) -> Result<Outcome> {
+    let (sources, mut problems) = place.read();
+    let (_, report) = signature::Signatures::load(&sources, LocalNetworks::default());
+    problems.extend(report.problems);
+    if place.json {
+        println!("{}", json!({"rules": report.rules.len(), "problems": problems_json(&problems)}));
+    } else {
+        problems.iter().for_each(|problem| eprintln!("{problem}"));
+        println!("{} rules load, {} problems", report.rules.len(), problems.len());
+    }
+    ended(problems.len())
+}
+
+fn list(place: &Where) -> Result<Outcome> {
+    let (sources, mut problems) = place.read();
+    let (_, report) = signature::Signatures::load(&sources, LocalNetworks::default());
+    problems.extend(report.problems);
+    problems.iter().for_each(|problem| eprintln!("{problem}"));
+    let standing = |standing: &Standing| match standing {
+        Standing::Evaluated => "evaluated".to_owned(),
+        Standing::NotEvaluated { needs } => format!("not evaluated: needs {needs}"),
+    };
+    if place.json {
+        let rules: Vec<_> = report
+            .rules
+            .iter()
+            .map(|rule| {
+                json!({"id": rule.id, "title": rule.title, "kind": rule.kind, "level": rule.severity.as_str(),
+                       "reads": rule.reads, "standing": standing(&rule.standing), "file": rule.file, "line": rule.line})
+            })
+            .collect();
+        println!("{}", serde_json::Value::from(rules));
+        return Ok(Outcome::Done);
+    }
+    for rule in &report.rules {
+        println!("{:<13} {:<20} {:<28} {}", rule.severity, rule.kind, rule.reads, rule.title);
+        if rule.standing != Standing::Evaluated {
+            println!("{:<13} {}", "", standing(&rule.standing));
+        }
+    }
+    Ok(Outcome::Done)
+}
+
+fn test(place: &Where) -> Result<Outcome> {
+    let (sources, mut problems) = place.read();
+    let (results, wrong) = signature::test(&sources);
+    problems.extend(wrong);
+    let failed = results.iter().filter(|result| !result.passed()).count();
+    if place.json {
+        let cases: Vec<_> = results
+            .iter()
+            .map(|case| {
+                json!({"file": case.file, "name": case.name, "rule": case.rule, "expected": case.expected,
+                       "fired": case.fired, "passed": case.passed()})
+            })
+            .collect();
+        println!("{}", json!({"cases": cases, "problems": problems_json(&problems)}));
+    } else {
+        problems.iter().for_each(|problem| eprintln!("{problem}"));
+        for case in results.iter().filter(|case| !case.passed()) {
+            let (wanted, did) = if case.expected { ("fire", "stayed silent") } else { ("stay silent", "fired") };
+            eprintln!("{}: '{}' should {wanted} and {did} (rule {})", case.file, case.name, case.rule);
+        }
+        println!("{} cases, {failed} failed, {} problems", results.len(), problems.len());
+    }
+    ended(failed + problems.len())
+}
+
+fn problems_json(problems: &[Problem]) -> Vec<serde_json::Value> {
+    let one = |problem: &Problem| json!({"file": problem.file, "line": problem.line, "reason": problem.reason});
+    problems.iter().map(one).collect()
+}
+
+fn ended(faults: usize) -> Result<Outcome> {
+    if faults > 0 {
+        bail!("{faults} {}", if faults == 1 { "fault" } else { "faults" });
+    }
+    Ok(Outcome::Done)
+}

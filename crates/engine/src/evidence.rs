@@ -1,0 +1,171 @@
+//! The packets an alert rests on, cut out of the capture in a second reading.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{self, BufWriter};
+use std::path::{Path, PathBuf};
+
+use lapwing_alert::Alert;
+use lapwing_capture::{
+    Frame, FrameBatch, Inputs, PcapWriter, Progress, Resolution, Source, SourceError, Timestamp, WriteError,
+};
+use lapwing_decode::{Address, DecodeOptions, Decoder, PacketBatch};
+use lapwing_detect::Subject;
+use lapwing_flow::Endpoint;
+
+/// Frames kept for one alert: enough to see what happened, small enough to send.
+const MOST_FRAMES: u64 = 1_000;
+
+/// Why evidence could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum EvidenceError {
+    /// The folder or a file in it cannot be written.
+    #[error("{}: cannot be written: {source}; check the folder's permissions and free space", path.display())]
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// A capture could not be written.
+    #[error("{}: {source}", path.display())]
+    Capture {
+        /// The file.
+        path: PathBuf,
+        /// What went wrong.
+        source: WriteError,
+    },
+    /// The input could not be read a second time.
+    #[error(transparent)]
+    Read(#[from] SourceError),
+}
+
+/// Both ends of a flow in either order, and its protocol.
+type FlowKey = (Endpoint, Endpoint, u8);
+
+/// Which alerts want which frames.
+struct Wanted {
+    /// By flow: the alert, and the frames between which the flow was.
+    flows: HashMap<FlowKey, Vec<(usize, u64, u64)>>,
+    /// By link-layer address: the alert, and the times between which its ARP packets count.
+    devices: HashMap<[u8; 6], Vec<(usize, Timestamp, Timestamp)>>,
+}
+
+/// The file of one alert, opened at its first frame.
+struct Cut {
+    path: PathBuf,
+    writer: Option<PcapWriter<BufWriter<File>>>,
+    last_frame: u64,
+}
+
+/// Reads `inputs` again and writes `DIR/KIND-ID.pcap` for every alert that names flows or a device: the first
+/// thousand frames of its evidence. Returns how many files were written.
+///
+/// # Errors
+/// When the folder cannot be written or the inputs not be read.
+pub fn write_evidence(inputs: &[PathBuf], alerts: &[Alert], directory: &Path) -> Result<usize, EvidenceError> {
+    fs::create_dir_all(directory).map_err(|source| EvidenceError::Write { path: directory.to_owned(), source })?;
+    let wanted = Wanted::by(alerts);
+    let mut cuts: Vec<Cut> = alerts
+        .iter()
+        .map(|alert| directory.join(format!("{}-{}.pcap", file_name(&alert.kind), alert.id)))
+        .map(|path| Cut { path, writer: None, last_frame: 0 })
+        .collect();
+    let mut source = Inputs::open(inputs)?;
+    let decoder = Decoder::new(DecodeOptions { checksums: false });
+    let (mut batch, mut packets) = (FrameBatch::default(), PacketBatch::default());
+    loop {
+        let progress = source.read(&mut batch)?;
+        for frame in batch.iter() {
+            packets.clear();
+            decoder.decode(frame, &mut packets);
+            wanted.each(&packets, frame.number, |alert| cuts[alert].take(&frame))?;
+        }
+        if progress == Progress::End {
+            break;
+        }
+    }
+    let mut written = 0;
+    for Cut { path, writer, .. } in cuts {
+        if let Some(writer) = writer {
+            writer.finish().map_err(|source| EvidenceError::Write { path, source })?;
+            written += 1;
+        }
+    }
+    Ok(written)
+}
+
+impl Wanted {
+    fn by(alerts: &[Alert]) -> Self {
+        let mut wanted = Self { flows: HashMap::new(), devices: HashMap::new() };
+        for (place, alert) in alerts.iter().enumerate() {
+            for flow in &alert.flows {
+                let key = key(flow.originator, flow.responder, flow.protocol);
+                wanted.flows.entry(key).or_default().push((place, flow.first_frame, flow.last_frame));
+            }
+            if let Subject::Device(mac) = alert.subject {
+                wanted.devices.entry(mac).or_default().push((place, alert.first_seen, alert.last_seen));
+            }
+        }
+        wanted
+    }
+
+    fn each(
+        &self,
+        packets: &PacketBatch,
+        frame: u64,
+        mut take: impl FnMut(usize) -> Result<(), EvidenceError>,
+    ) -> Result<(), EvidenceError> {
+        for packet in &packets.packets {
+            let end = |address: Address, port: u16| Endpoint { address, port };
+            let source = end(packet.source, packet.source_port);
+            let destination = end(packet.destination, packet.destination_port);
+            let wanting = self.flows.get(&key(source, destination, packet.protocol));
+            for &(alert, first, last) in wanting.into_iter().flatten() {
+                if (first..=last).contains(&frame) {
+                    take(alert)?;
+                }
+            }
+        }
+        for arp in &packets.arps {
+            for mac in [arp.frame_source, arp.sender_mac] {
+                for &(alert, first, last) in self.devices.get(&mac).into_iter().flatten() {
+                    if (first..=last).contains(&arp.time) {
+                        take(alert)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Cut {
+    fn take(&mut self, frame: &Frame<'_>) -> Result<(), EvidenceError> {
+        if self.last_frame == frame.number {
+            return Ok(());
+        }
+        self.last_frame = frame.number;
+        let writer = match &mut self.writer {
+            Some(writer) => writer,
+            none => {
+                let fail = |source| EvidenceError::Write { path: self.path.clone(), source };
+                let file = BufWriter::new(File::create(&self.path).map_err(fail)?);
+                none.insert(PcapWriter::new(file, frame.link, Resolution::Nanoseconds).map_err(fail)?)
+            }
+        };
+        if writer.written() < MOST_FRAMES {
+            writer.write(frame).map_err(|source| EvidenceError::Capture { path: self.path.clone(), source })?;
+        }
+        Ok(())
+    }
+}
+
+fn key(one: Endpoint, other: Endpoint, protocol: u8) -> FlowKey {
+    (one.min(other), one.max(other), protocol)
+}
+
+/// A kind comes from a rule file, so it may hold anything; a file name holds letters, digits and hyphens.
+fn file_name(kind: &str) -> String {
+    kind.chars().take(64).map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '-' }).collect()
+}

@@ -1,0 +1,128 @@
+//! What a run read, and what it could not.
+
+use std::collections::BTreeMap;
+
+use lapwing_alert::rfc3339;
+use lapwing_capture::InputReport;
+use lapwing_detect::signature::{LoadReport, Standing};
+use serde::Serialize;
+
+use crate::PipelineReport;
+
+/// What a run read, and what it could not: the head of every JSON result.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Summary {
+    /// Frames read.
+    pub packets: u64,
+    /// Bytes they had on the wire.
+    pub bytes: u64,
+    /// Flows seen.
+    pub flows: u64,
+    /// Time of the first frame, RFC 3339.
+    pub first: Option<String>,
+    /// The latest time seen.
+    pub last: Option<String>,
+    /// What was read.
+    pub inputs: Vec<InputSummary>,
+    /// Frames and layers that were not decoded, by what they are.
+    pub undecoded: BTreeMap<String, u64>,
+    /// Detectors and signatures that had nothing to judge, with the reason: silence of theirs means nothing.
+    pub not_evaluated: Vec<String>,
+    /// What was seen only in part.
+    pub coverage: BTreeMap<&'static str, u64>,
+}
+
+/// One input.
+#[derive(Clone, Debug, Serialize)]
+pub struct InputSummary {
+    /// Its path, or `-`.
+    pub path: String,
+    /// Frames read from it.
+    pub packets: u64,
+    /// Bytes they had on the wire.
+    pub bytes: u64,
+    /// Where a last record is cut off, in bytes after decompression.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub truncated_at: Option<u64>,
+    /// Why nothing was read from it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
+    /// Whatever else a person should know.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+}
+
+impl From<&InputReport> for InputSummary {
+    fn from(report: &InputReport) -> Self {
+        Self {
+            path: report.path.display().to_string(),
+            packets: report.packets,
+            bytes: report.bytes,
+            truncated_at: report.truncated_at,
+            refused: report.refused.clone(),
+            warnings: report.warnings.clone(),
+        }
+    }
+}
+
+impl Summary {
+    /// From what the pipeline and the source report.
+    #[must_use]
+    pub fn new(report: &PipelineReport, inputs: &[InputReport]) -> Self {
+        let (flows, fragments) = (&report.flows, &report.reassembly);
+        let coverage = [
+            ("bad_checksums", report.decode.bad_checksums),
+            ("truncated_frames", report.decode.truncated),
+            ("fragments", fragments.fragments),
+            ("fragments_cut", fragments.cut),
+            ("datagrams_timed_out", fragments.timed_out),
+            ("datagrams_evicted", fragments.evicted),
+            ("flows_evicted", flows.evicted),
+            ("directions_given_up", flows.given_up_directions),
+            ("packets_without_transport", flows.without_transport),
+            ("late_frames", report.late_frames),
+            ("frames_with_unbelievable_time", report.held_frames),
+        ];
+        Self {
+            packets: inputs.iter().map(|input| input.packets).sum(),
+            bytes: inputs.iter().map(|input| input.bytes).sum(),
+            flows: flows.started,
+            first: report.span.map(|(first, _)| rfc3339(first)),
+            last: report.span.map(|(_, last)| rfc3339(last)),
+            inputs: inputs.iter().map(InputSummary::from).collect(),
+            undecoded: report.decode.undecoded.iter().map(|(what, count)| (what.to_string(), *count)).collect(),
+            not_evaluated: Vec::new(),
+            coverage: coverage.into_iter().filter(|(_, count)| *count > 0).collect(),
+        }
+    }
+
+    /// Notes the signatures that need what nothing here produces.
+    pub fn note_signatures(&mut self, report: &LoadReport) {
+        for rule in &report.rules {
+            if let Standing::NotEvaluated { needs } = &rule.standing {
+                self.not_evaluated.push(format!("signature '{}': needs {needs}", rule.title));
+            }
+        }
+    }
+
+    /// Adds what another run read.
+    pub fn add(&mut self, other: Self) {
+        self.packets += other.packets;
+        self.bytes += other.bytes;
+        self.flows += other.flows;
+        self.first = [self.first.take(), other.first].into_iter().flatten().min();
+        self.last = self.last.take().max(other.last);
+        self.inputs.extend(other.inputs);
+        for (what, count) in other.undecoded {
+            *self.undecoded.entry(what).or_default() += count;
+        }
+        for (what, count) in other.coverage {
+            *self.coverage.entry(what).or_default() += count;
+        }
+        for reason in other.not_evaluated {
+            if !self.not_evaluated.contains(&reason) {
+                self.not_evaluated.push(reason);
+            }
+        }
+    }
+}
