@@ -257,7 +257,7 @@ fn write_table(alerts: &[Alert], summary: &Summary, on_terminal: bool, out: &mut
     if alerts.is_empty() {
         writeln!(out, "no alerts")?;
     } else {
-        writeln!(out, "{}", format::render_table(alerts, width, color))?;
+        write!(out, "{}", format::render_table(alerts, width, color))?;
     }
     let times = match (&summary.first, &summary.last) {
         (Some(first), Some(last)) => format!(" from {first} to {last}"),

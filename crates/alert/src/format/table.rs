@@ -1,59 +1,87 @@
-//! Alerts as a table that a person reads.
+//! Alerts as a list that a person reads.
 
-use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
 use lapwing_detect::Severity;
 
 use crate::{Alert, time};
 
-/// Peers that a row names; the others are counted.
+/// Peers that a line names; the others are counted.
 const PEERS_SHOWN: usize = 3;
 
-/// A table of alerts, worst first. `width` is that of the terminal; `color` only where one is looking.
+/// The explanation stands under the title, this far in.
+const INDENT: usize = 10;
+
+/// Narrower than this nothing is wrapped.
+const LEAST_WIDTH: usize = 60;
+
+/// Alerts for people, worst first: a line with severity, time, what and who, and the explanation under it, wrapped to
+/// `width` columns. `color` only where a terminal shows it.
 #[must_use]
 pub fn render_table(alerts: &[Alert], width: u16, color: bool) -> String {
     let mut order: Vec<&Alert> = alerts.iter().collect();
     order.sort_by_key(|alert| (std::cmp::Reverse(alert.severity), alert.first_seen));
-    let mut table = Table::new();
-    table
-        .load_style(presets::UTF8_HORIZONTAL_ONLY)
-        .set_content_arrangement(ContentArrangement::Dynamic)
-        .set_width(width)
-        .set_header(["severity", "first seen (UTC)", "what", "device", "peers", "why"]);
+    let width = usize::from(width).max(LEAST_WIDTH);
+    let mut text = String::new();
     for alert in order {
-        table.add_row([
-            severity(alert.severity, color),
-            Cell::new(time::short(alert.first_seen)),
-            Cell::new(what(alert)),
-            Cell::new(&alert.device),
-            Cell::new(peers(alert)),
-            Cell::new(&alert.explanation),
-        ]);
+        let severity = format!("{:<INDENT$}", alert.severity.as_str());
+        text.push_str(&painted(&severity, alert.severity, color));
+        let techniques = alert.attack.join(" ");
+        let who = match peers(alert) {
+            peers if peers.is_empty() => alert.device.clone(),
+            peers => format!("{} -> {peers}", alert.device),
+        };
+        text.push_str(&format!("{}  {}  {who}\n", time::short(alert.first_seen), alert.title));
+        for line in wrapped(&alert.explanation, width - INDENT) {
+            text.push_str(&format!("{:INDENT$}{line}\n", ""));
+        }
+        let confidence = format!("confidence {:.1}, seen {} times", alert.confidence, alert.count);
+        let last = if techniques.is_empty() { confidence } else { format!("{techniques}; {confidence}") };
+        text.push_str(&format!("{:INDENT$}{last}\n\n", ""));
     }
-    table.to_string()
+    text
 }
 
-fn severity(severity: Severity, color: bool) -> Cell {
-    let cell = Cell::new(severity.as_str());
-    if !color {
-        return cell;
-    }
-    match severity {
-        Severity::Critical => cell.fg(Color::Red).add_attribute(Attribute::Bold),
-        Severity::High => cell.fg(Color::Red),
-        Severity::Medium => cell.fg(Color::Yellow),
-        Severity::Low | Severity::Informational => cell,
-    }
-}
-
-fn what(alert: &Alert) -> String {
-    let techniques = alert.attack.join(" ");
-    if techniques.is_empty() { alert.title.clone() } else { format!("{}\n{techniques}", alert.title) }
+/// ANSI colours by severity (ECMA-48 SGR).
+fn painted(text: &str, severity: Severity, color: bool) -> String {
+    let code = match severity {
+        Severity::Critical => "1;31",
+        Severity::High => "31",
+        Severity::Medium => "33",
+        Severity::Low | Severity::Informational => "0",
+    };
+    if color { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
 }
 
 fn peers(alert: &Alert) -> String {
-    let mut lines: Vec<String> = alert.peers.iter().take(PEERS_SHOWN).cloned().collect();
+    let mut text = alert.peers.iter().take(PEERS_SHOWN).cloned().collect::<Vec<_>>().join(", ");
     if alert.peers.len() > PEERS_SHOWN {
-        lines.push(format!("and {} more", alert.peers.len() - PEERS_SHOWN));
+        text.push_str(&format!(" and {} more", alert.peers.len() - PEERS_SHOWN));
     }
-    lines.join("\n")
+    text
+}
+
+/// The words of `text` in lines of at most `width` letters; a longer word has a line of its own.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_wrapped_between_words() {
+        assert_eq!(wrapped("one two  three", 7), ["one two", "three"]);
+        assert_eq!(wrapped("incomprehensibilities of words", 8), ["incomprehensibilities", "of words"]);
+        assert!(wrapped("", 8).is_empty());
+    }
 }
