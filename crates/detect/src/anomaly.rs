@@ -22,7 +22,7 @@ use lapwing_decode::Address;
 use lapwing_feature::Schema;
 use lapwing_flow::Flow;
 use lapwing_learn::Model;
-use lapwing_protocol::LocalNetworks;
+use lapwing_protocol::{LocalNetworks, transport};
 
 use crate::{ANOMALY, Detection, KindInfo, Measured, Severity, Subject, actor, kind_info, target};
 
@@ -122,7 +122,11 @@ impl Anomaly {
     }
 
     fn explain(&self, flow: &Flow, row: &[f32], p: f64) -> String {
-        let mut text = format!("a connection to port {} is unlike the baseline (p = {p:.2e})", flow.responder.port);
+        let what = match flow.protocol {
+            1 | 58 => format!("ICMP type {}", flow.originator.port),
+            _ => format!("{} port {}", transport(flow.protocol), flow.responder.port),
+        };
+        let mut text = format!("A flow of {what} is unlike the baseline (p = {p:.2e})");
         let Ok(explanation) = self.model.explain(row) else { return text };
         let contributions = explanation.by_feature(&self.feature_of_column);
         let reasons: Vec<String> = contributions
@@ -135,21 +139,29 @@ impl Anomaly {
             text.push_str(": ");
             text.push_str(&reasons.join("; "));
         }
-        let column = explanation.contributions.first().map(|contribution| contribution.column);
-        if let Some(column) = column
-            && let Ok(Some(value)) = self.model.would_not_alert(row, column)
+        if let Some(feature) = contributions.first().map(|contribution| contribution.column)
+            && let Some(other) = self.usual_enough(feature, row)
         {
-            let feature = self.feature_of_column[column];
-            let mut other = row.to_vec();
-            self.schema.columns_of(feature).for_each(|column| other[column] = 0.0);
-            other[column] = value;
             let name = self.schema.features[feature].name;
-            text.push_str(&format!(
-                "; with {name} {} it would not have alerted",
-                self.schema.describe(feature, &other)
-            ));
+            let value = self.schema.describe(feature, &other);
+            text.push_str(&format!("; with {name} {value} it would not have alerted"));
         }
+        text.push('.');
         text
+    }
+
+    /// The row with another value of `feature`, the nearest with which it would not have alerted.
+    fn usual_enough(&self, feature: usize, row: &[f32]) -> Option<Vec<f32>> {
+        let columns = self.schema.columns_of(feature);
+        let mut other = row.to_vec();
+        if columns.len() == 1 {
+            other[columns.start] = self.model.would_not_alert(row, columns.start).ok()??;
+        } else {
+            let class = self.model.class_that_would_not_alert(row, columns.clone()).ok()??;
+            other[columns].fill(0.0);
+            other[class] = 1.0;
+        }
+        Some(other)
     }
 
     fn reason(&self, feature: usize, row: &[f32]) -> String {
