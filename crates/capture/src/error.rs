@@ -47,6 +47,20 @@ pub enum SourceError {
         /// What is wrong there.
         problem: Problem,
     },
+    /// A zstd file that takes too much memory to decompress.
+    #[error(
+        "{}: decompressing it takes a window of {} MiB, at most {} MiB are spent on a file; compress it again without \
+         --long and --ultra",
+        path.display(), window >> 20, limit >> 20
+    )]
+    Window {
+        /// The input.
+        path: PathBuf,
+        /// Bytes it asks for.
+        window: u64,
+        /// The most accepted.
+        limit: u64,
+    },
     /// A folder without captures.
     #[error("{}: no capture in this folder or below; name a pcap or pcapng file, or a folder with some", path.display())]
     EmptyFolder {

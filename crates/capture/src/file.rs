@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use crate::framing::{Framing, Step};
-use crate::stream::Stream;
+use crate::stream::{Stream, ZSTD_WINDOW};
 use crate::{FrameBatch, InputReport, Problem, Progress, SourceError};
 
 /// A batch is filled by this many calls to the system; where 1,024 small frames end it early, little has to move to the
@@ -63,6 +63,9 @@ impl CaptureFile {
     }
 
     pub(crate) fn new(mut stream: Stream, path: PathBuf, input: u16) -> Result<Self, SourceError> {
+        if let Some(window) = stream.window.filter(|window| *window > ZSTD_WINDOW) {
+            return Err(SourceError::Window { path, window, limit: ZSTD_WINDOW });
+        }
         let mut report = InputReport::new(path);
         report.compression = stream.compression;
         let mut tail = std::mem::take(&mut stream.head);
@@ -125,6 +128,7 @@ impl CaptureFile {
             Ok(Progress::End) => return Ok(Progress::End),
             Err(error) => {
                 self.report.warn(error.to_string());
+                self.report.truncated_at = Some(self.offset);
                 if batch.is_empty() {
                     return Err(error);
                 }

@@ -229,7 +229,27 @@ mod tests {
         bytes[24 + 5 * 76 + 8..][..4].copy_from_slice(&0x0100_0000_u32.to_le_bytes());
         let mut inputs = Inputs::from_reader("x", std::io::Cursor::new(bytes)).unwrap();
         assert_eq!(read_all(&mut inputs).0.len(), 5);
+        assert_eq!(inputs.reports()[0].truncated_at, Some(404));
         assert!(inputs.reports()[0].warnings[0].contains("byte 404"), "{:?}", inputs.reports()[0].warnings);
+    }
+
+    #[test]
+    fn compressed_capture_that_ends_early_gives_what_is_there() {
+        let whole = zstd::encode_all(&pcap(2_000, 1_000)[..], 1).unwrap();
+        let cut = whole[..whole.len() / 2].to_vec();
+        let mut inputs = Inputs::from_reader("x", std::io::Cursor::new(cut)).unwrap();
+        let frames = read_all(&mut inputs).0.len();
+        let report = &inputs.reports()[0];
+        assert!(frames < 2_000 && report.truncated_at.is_some(), "{report:?}");
+        assert!(report.warnings[0].contains("the compressed data are damaged or end early"), "{report:?}");
+    }
+
+    #[test]
+    fn zstd_window_that_takes_too_much_memory_is_refused() {
+        // A frame header that asks for 64 MiB.
+        let header = [0x28, 0xb5, 0x2f, 0xfd, 0x00, 16 << 3, 0, 0, 0];
+        let error = Inputs::from_reader("x", std::io::Cursor::new(header.to_vec())).err().unwrap();
+        assert!(error.to_string().contains("a window of 64 MiB, at most 32 MiB"), "{error}");
     }
 
     #[test]

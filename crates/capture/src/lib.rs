@@ -2,6 +2,30 @@
 //!
 //! A [`Source`] fills a [`FrameBatch`]: one buffer that holds the bytes as they were read, and an index of the frames in
 //! it, so that a frame is never copied between the file and the decoder. Nothing here reads the wall clock.
+//!
+//! [`expand`] turns folders into the captures in them; [`Inputs`] reads one capture (pcap or pcapng, plain or compressed)
+//! or merges many into one timeline, and an [`InputReport`] says of each what was read, where reading ended early, or why
+//! it was refused. [`Filter`] compiles the tcpdump language; [`PcapWriter`] writes frames back. Memory is bounded whatever
+//! the files hold: a batch by [`FrameBatch::BYTES`] and its longest frame, merging by a budget for open files.
+//!
+//! ```no_run
+//! use lapwing_capture::{Filter, FrameBatch, Inputs, Progress, Source, expand};
+//!
+//! let inputs = expand(&["captures".into()]);
+//! let mut inputs = Inputs::open(&inputs.files)?;
+//! let mut filter = Filter::new("tcp port 1883 or 8883")?;
+//! let mut batch = FrameBatch::default();
+//! let mut taken = 0;
+//! loop {
+//!     let progress = inputs.read(&mut batch)?;
+//!     taken += batch.iter().filter(|frame| filter.matches(frame.link, frame.data, frame.length)).count();
+//!     if progress == Progress::End {
+//!         break;
+//!     }
+//! }
+//! println!("{taken} of {} frames", inputs.reports().iter().map(|report| report.packets).sum::<u64>());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod batch;
 mod error;

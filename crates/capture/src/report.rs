@@ -49,7 +49,8 @@ pub struct InputReport {
     pub interfaces: u32,
     /// Blocks that hold no frame and were passed over: statistics, names, secrets, comments, unknown ones.
     pub skipped_blocks: u64,
-    /// Where a record begins that the end of the file cuts off, counted in bytes after decompression.
+    /// Where the record begins that reading ended at, because it is cut off or damaged, counted in bytes after
+    /// decompression.
     pub truncated_at: Option<u64>,
     /// Why nothing was read from this input.
     pub refused: Option<String>,

@@ -14,6 +14,9 @@ use crate::Compression;
 /// `--long`) would take more memory than the rest of the program together.
 const ZSTD_WINDOW_LOG: u32 = 25;
 
+/// The same in bytes.
+pub(crate) const ZSTD_WINDOW: u64 = 1 << ZSTD_WINDOW_LOG;
+
 /// Bytes that are read from a compressed file at once.
 const COMPRESSED_CHUNK: usize = 32 * 1024;
 
@@ -36,6 +39,8 @@ pub(crate) struct Stream {
     pub compression: Option<Compression>,
     /// Bytes of memory that decompressing takes.
     pub memory: u64,
+    /// Bytes of the window that a zstd file asks for, as far as its start tells.
+    pub window: Option<u64>,
 }
 
 impl Stream {
@@ -67,10 +72,11 @@ impl Stream {
         let mut head = Vec::with_capacity(HEAD);
         inner.by_ref().take(HEAD as u64).read_to_end(&mut head)?;
         let compression = compression(&head);
+        let window = zstd_window(&head);
         let memory = match compression {
             None => 0,
             Some(Compression::Gzip) => GZIP_MEMORY,
-            Some(Compression::Zstd) => ZSTD_MEMORY + zstd_window(&head).unwrap_or(ZSTD_UNKNOWN_WINDOW),
+            Some(Compression::Zstd) => ZSTD_MEMORY + window.unwrap_or(ZSTD_UNKNOWN_WINDOW),
         };
         let (inner, head): (Box<dyn Read + Send>, _) = match compression {
             None => (Box::new(inner), head),
@@ -81,7 +87,7 @@ impl Stream {
                 (Box::new(decoder), Vec::new())
             }
         };
-        Ok(Self { inner, head, compression, memory })
+        Ok(Self { inner, head, compression, memory, window })
     }
 
     /// Reads once, trying again when a signal interrupted.
