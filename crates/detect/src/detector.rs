@@ -38,11 +38,13 @@ pub enum Partition {
 
 impl Partition {
     /// The shard of `fact`, below [`SHARDS`]; the same in every run. `None` where the partition does not look at it: ARP
-    /// packets reach the link and the network alone, flows all but the link.
+    /// packets reach the link and the network alone, flows all but the link, and their starts none.
     #[must_use]
     pub fn shard(self, fact: &Observation<'_>) -> Option<usize> {
         let flow = match fact {
-            Observation::FlowStarted(flow) | Observation::FlowProgress(flow) | Observation::FlowEnded(flow) => flow,
+            // What a start says, progress and end say better: judged is what came of a flow.
+            Observation::FlowStarted(_) => return None,
+            Observation::FlowProgress(flow) | Observation::FlowEnded(flow) => flow,
             Observation::Arp(_) => return matches!(self, Self::Network | Self::Link).then_some(0),
         };
         Some(match self {
@@ -70,7 +72,7 @@ pub fn target(flow: &Flow) -> Address {
 
 /// Zeek's history begins with `^` where it took the receiver of the first packet for the originator.
 pub(crate) fn first_packet_from_responder(flow: &Flow) -> bool {
-    flow.history.as_str().starts_with('^')
+    flow.history.first() == Some(b'^')
 }
 
 fn fold(address: &Address) -> u64 {

@@ -21,6 +21,9 @@ pub struct Detecting {
     found: Found,
 }
 
+/// Seconds after which the longest window of a detector has ended.
+const LONGEST_WINDOW: i64 = 61;
+
 /// A model's judge with the places of its rows and scores in the run.
 struct Judge {
     anomaly: Anomaly,
@@ -60,6 +63,8 @@ impl Detecting {
     pub fn finish(mut self, last: Option<Timestamp>) -> (Vec<Alert>, u64) {
         if let Some(last) = last {
             self.advance(Timestamp::from_seconds(last.seconds().saturating_add(1)));
+            // By then every window has ended, and says what it has not said yet.
+            self.advance(Timestamp::from_seconds(last.seconds().saturating_add(LONGEST_WINDOW)));
         }
         let dropped = self.merger.dropped();
         (self.merger.into_alerts(), dropped)

@@ -22,6 +22,12 @@ impl History {
         std::str::from_utf8(&self.letters[..usize::from(self.length)]).unwrap_or_default()
     }
 
+    /// The first letter: `^` where the receiver of the first packet was taken for the originator.
+    #[must_use]
+    pub fn first(&self) -> Option<u8> {
+        (self.length > 0).then_some(self.letters[0])
+    }
+
     /// Whether this letter is all there is.
     pub(crate) fn is_only(&self, letter: u8) -> bool {
         self.length == 1 && self.letters[0] == letter

@@ -36,7 +36,7 @@ pub(crate) const INFO: DetectorInfo =
 const PAIRS: usize = 8_192;
 
 /// Places for quadruples with one contact so far, over all shards: 16 bytes each.
-const FIRST_SIGHTS: usize = 65_536;
+const FIRST_SIGHTS: usize = 32_768;
 
 /// Intervals remembered.
 const REMEMBERED: usize = 40;
@@ -81,8 +81,7 @@ impl Beacon {
     }
 
     fn ended(&mut self, flow: &Flow, time: Timestamp, found: &mut Found) {
-        // Multicast and broadcast are how a link talks to itself.
-        if !is_contact(flow) || self.local.scope(flow.responder.address) == Scope::Group {
+        if !is_contact(flow) {
             return;
         }
         let key = (flow.originator.address, flow.responder.address, flow.protocol, flow.responder.port);
@@ -92,6 +91,10 @@ impl Beacon {
                 // What is contacted once takes no place; the thing noted is the moment itself.
                 let moment = (flow.start.nanos() / 1_000_000) as u32;
                 let Some(earlier) = self.first_sights.note(key, moment, flow.start.nanos()) else { return };
+                // Multicast and broadcast are how a link talks to itself.
+                if self.local.scope(flow.responder.address) == Scope::Group {
+                    return;
+                }
                 let earlier = Timestamp::from_nanos(earlier.nanos);
                 if flow.start.seconds_since(earlier) < SAME_CONTACT {
                     return;

@@ -39,7 +39,7 @@ pub(crate) const INFO: DetectorInfo = DetectorInfo {
 const VICTIMS: usize = 4_096;
 
 /// Places for targets that get little, over all shards: 16 bytes each.
-const COUNTS: usize = 65_536;
+const COUNTS: usize = 16_384;
 
 /// Flows or packets in a window from which on a target is watched.
 const WATCHED_FROM: u32 = 16;
@@ -104,7 +104,7 @@ impl Flood {
             return;
         }
         let is_tcp = flow.protocol == 6;
-        if is_tcp && (!ended || flow.orig.flags[SYN] == 0 || flow.history.as_str().starts_with('H')) {
+        if is_tcp && (!ended || flow.orig.flags[SYN] == 0 || flow.history.first() == Some(b'H')) {
             return;
         }
         let target = flow.responder.address;

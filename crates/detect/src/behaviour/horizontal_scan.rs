@@ -39,7 +39,7 @@ pub(crate) const INFO: DetectorInfo = DetectorInfo {
 const SOURCES: usize = 8_192;
 
 /// Places for sources with one host so far, over all shards: 16 bytes each.
-const FIRST_SIGHTS: usize = 65_536;
+const FIRST_SIGHTS: usize = 16_384;
 
 const MINUTE: u32 = 60;
 const SHORT: u32 = 300;
@@ -84,7 +84,7 @@ impl HorizontalScan {
     }
 
     fn ended(&mut self, flow: &Flow, time: Timestamp, found: &mut Found) {
-        let Some(probe) = probe(flow, &self.local) else { return };
+        let Some(probe) = probe(flow) else { return };
         let key = (probe.source, probe.port, flow.protocol);
         let now = second(flow.start);
         let target = address_thing(&probe.target);
@@ -94,7 +94,10 @@ impl HorizontalScan {
             // Who never failed is not watched, but whom pings reached counts.
             None if answered && probe.style != Style::Icmp => return,
             None => {
-                // Who tries one host only, however often, is not watched.
+                // Who tries one host only, however often, is not watched; a group of hosts answers to nobody.
+                if self.local.scope(probe.target) == Scope::Group {
+                    return;
+                }
                 let earlier = self.first_sights.note(key, target, flow.start.nanos());
                 let Some(earlier) = earlier.filter(|earlier| earlier.thing != target) else { return };
                 let source = self.sources.entry(key);
@@ -284,6 +287,24 @@ mod tests {
         }
         assert!(last_count(&found, "tried_targets") >= Some(16));
         assert_eq!(found.measurements.last().unwrap().get("style"), Some(&Value::Text("ICMP".into())));
+    }
+
+    #[test]
+    fn groups_of_hosts_are_no_targets() {
+        let (mut scan, mut found) = (HorizontalScan::new(LocalNetworks::default()), Found::default());
+        for group in 1..=100 {
+            end(
+                &mut scan,
+                &flow("10.0.0.1:40000", &format!("239.0.0.{group}:5353"), 17, Shape::Unanswered),
+                &mut found,
+            );
+            end(
+                &mut scan,
+                &flow("10.0.0.1:40000", &format!("10.0.{group}.255:137"), 17, Shape::Unanswered),
+                &mut found,
+            );
+        }
+        assert!(found.measurements.is_empty());
     }
 
     #[test]

@@ -18,7 +18,7 @@
 use lapwing_capture::Timestamp;
 use lapwing_decode::Address;
 use lapwing_flow::Flow;
-use lapwing_protocol::{LocalNetworks, Observation, Observed, transport};
+use lapwing_protocol::{LocalNetworks, Observation, Observed, Scope, transport};
 
 use super::outcomes::Outcomes;
 use super::probe::{Outcome, Probe, probe};
@@ -39,7 +39,7 @@ pub(crate) const INFO: DetectorInfo = DetectorInfo {
 const PAIRS: usize = 8_192;
 
 /// Places for pairs with one failed port so far, over all shards: 16 bytes each.
-const FIRST_SIGHTS: usize = 65_536;
+const FIRST_SIGHTS: usize = 16_384;
 
 /// The windows in seconds: a burst, Zeek's scan interval, and a working half-day for slow scans.
 const MINUTE: u32 = 60;
@@ -85,7 +85,7 @@ impl VerticalScan {
     }
 
     fn ended(&mut self, flow: &Flow, time: Timestamp, found: &mut Found) {
-        let Some(probe) = probe(flow, &self.local) else { return };
+        let Some(probe) = probe(flow) else { return };
         let key = (probe.source, probe.target, flow.protocol);
         let now = second(flow.start);
         if probe.outcome == Outcome::Conversation {
@@ -105,7 +105,10 @@ impl VerticalScan {
         let pair = match self.pairs.get_mut(&key) {
             Some(pair) => pair,
             None => {
-                // Who tries one port only, however often, is not watched.
+                // Who tries one port only, however often, is not watched; a group of hosts answers to nobody.
+                if self.local.scope(probe.target) == Scope::Group {
+                    return;
+                }
                 let earlier = self.first_sights.note(key, port, flow.start.nanos());
                 let Some(earlier) = earlier.filter(|earlier| earlier.thing != port) else { return };
                 let pair = self.pairs.entry(key);
