@@ -27,7 +27,6 @@ fuzz_target!(|data: &[u8]| {
         traffic.take(&frames.batch, out);
         for event in traffic.finish() {
             let flow = event.flow;
-            assert!(flow.orig.packets + flow.resp.packets > 0);
             assert!(flow.history.as_str().is_ascii());
             assert!(flow.duration().as_nanos() < u128::from(u64::MAX));
         }

@@ -17,6 +17,7 @@ pub struct Traffic {
     events: Vec<FlowEvent>,
     now: Timestamp,
     frame: u64,
+    packets: u64,
 }
 
 impl Traffic {
@@ -31,6 +32,7 @@ impl Traffic {
             events: Vec::new(),
             now: Timestamp::MIN,
             frame: 0,
+            packets: 0,
         }
     }
 
@@ -57,6 +59,7 @@ impl Traffic {
         }
         self.now = self.now.max(frame.time);
         self.frame = frame.number;
+        self.packets += out.packets.len() as u64;
         let which: Vec<u32> = (0..out.packets.len() as u32).collect();
         let buffers = Buffers { frames: buffer, reassembled: &out.reassembled };
         self.table.process(&out.packets, &which, buffers, &mut self.events);
@@ -79,7 +82,8 @@ impl Traffic {
         assert!(next < 1_000, "one frame completes {next} datagrams");
     }
 
-    /// Ends the input; returns how many flows there were, after making sure that each began and ended once.
+    /// Ends the input; returns what happened, after making sure that each flow began and ended once, and that they hold no
+    /// more packets than there were.
     pub fn finish(mut self) -> Vec<FlowEvent> {
         while self.table.finish(self.now, self.frame, &mut self.events) {}
         assert!(self.table.is_empty());
@@ -89,6 +93,8 @@ impl Traffic {
         assert_eq!(count(|kind| matches!(kind, FlowEventKind::Ended(_))), counters.started);
         assert_eq!(counters.closed + counters.idle + counters.evicted + counters.end_of_input, counters.started);
         assert_eq!(counters.active, 0);
+        let ended = self.events.iter().filter(|event| matches!(event.kind, FlowEventKind::Ended(_)));
+        assert!(ended.map(|event| event.flow.orig.packets + event.flow.resp.packets).sum::<u64>() <= self.packets);
         self.events
     }
 }
