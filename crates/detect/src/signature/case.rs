@@ -17,7 +17,7 @@ use serde::Deserialize;
 
 use super::event::Judged;
 use super::source::SignatureSource;
-use super::{LoadReport, Problem, Signatures};
+use super::{LoadReport, Problem, Signatures, limits};
 
 /// One case as it is written.
 #[derive(Debug, Deserialize)]
@@ -70,6 +70,10 @@ pub fn test(sources: &[SignatureSource]) -> (Vec<CaseResult>, Vec<Problem>) {
     for source in sources {
         let Some(text) = &source.cases else { continue };
         let file = format!("{} (cases)", source.file);
+        if let Some(reason) = limits::too_deep(text) {
+            problems.push(Problem { file, line: 0, reason });
+            continue;
+        }
         match yaml_serde::from_str::<Vec<Case>>(text) {
             Ok(cases) => {
                 for case in &cases {

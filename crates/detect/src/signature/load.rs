@@ -8,6 +8,7 @@ use rsigma_parser::{
 };
 use serde::Deserialize;
 
+use super::limits;
 use super::rule::{Extra, Rule, thresholds};
 use super::source::SignatureSource;
 use crate::{DETECTORS, Severity};
@@ -108,6 +109,9 @@ struct Loader {
 
 impl Loader {
     fn document(&mut self, document: &Document<'_>) {
+        if let Some(reason) = limits::unfit(document.text) {
+            return self.problem(document, &reason);
+        }
         let collection = match parse_sigma_yaml(document.text) {
             Ok(collection) => collection,
             Err(error) => return self.problem(document, &error.to_string()),

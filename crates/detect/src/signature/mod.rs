@@ -10,6 +10,7 @@
 
 mod case;
 mod event;
+mod limits;
 mod load;
 mod rule;
 mod source;
