@@ -102,12 +102,11 @@ fn score(scoring: &Scoring, output: &mut LaneOutput) -> u64 {
     if scoring.schemas.is_empty() {
         return 0;
     }
-    let LaneOutput { events, rows, scores, .. } = output;
+    let LaneOutput { events, rows, scores, ended: ends, .. } = output;
     rows.resize_with(scoring.schemas.len(), Vec::new);
     scores.resize_with(scoring.models.len(), Vec::new);
-    let mut ends = 0;
     for event in events.iter().filter(|event| ended(event)) {
-        ends += 1;
+        *ends += 1;
         for (schema, rows) in scoring.schemas.iter().zip(rows.iter_mut()) {
             schema.append_row(&event.flow, &scoring.local, rows);
         }
@@ -116,5 +115,5 @@ fn score(scoring: &Scoring, output: &mut LaneOutput) -> u64 {
         let rows = Rows::new(model.width(), &rows[*schema]).expect(FITS);
         model.score_into(rows, scores).expect(FITS);
     }
-    ends
+    *ends as u64
 }

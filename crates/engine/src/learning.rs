@@ -9,6 +9,7 @@ use lapwing_capture::Timestamp;
 use lapwing_decode::Address;
 use lapwing_detect::{Subject, device_of};
 use lapwing_feature::Schema;
+use lapwing_flow::Reported;
 use lapwing_learn::model::{Baseline, Input, SchemaId, TrainError, Training};
 use lapwing_learn::{ForestSettings, Matrix, Model, ModelCard};
 use lapwing_protocol::{LocalNetworks, Observed};
@@ -110,6 +111,10 @@ impl Learning {
 }
 
 impl Stage for Learning {
+    fn looks_at(&self) -> Reported {
+        self.detecting.looks_at()
+    }
+
     fn observe(&mut self, observed: &[Observed<'_>], scored: &[Scored<'_>]) {
         self.detecting.observe(observed, scored);
         for ended in scored {

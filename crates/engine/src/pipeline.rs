@@ -54,7 +54,10 @@ pub fn run(
     stage: &mut dyn Stage,
     control: &Control,
 ) -> PipelineReport {
-    let threads = config.threads.max(1);
+    let threads = config.threads.clamp(1, PipelineConfig::MOST_THREADS);
+    let mut config = config.clone();
+    config.flow.reported = stage.looks_at();
+    let config = &config;
     let decoder = Decoder::new(config.decode);
     let board = Board {
         state: Mutex::new(State {

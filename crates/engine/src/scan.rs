@@ -6,6 +6,7 @@ use lapwing_alert::{Alert, AlertConfig, Merger};
 use lapwing_capture::Timestamp;
 use lapwing_detect::signature::{self, LoadReport, SignatureSource, Signatures};
 use lapwing_detect::{Anomaly, DetectConfig, Detection, Found};
+use lapwing_flow::Reported;
 use lapwing_protocol::{LocalNetworks, Observed};
 
 use crate::bank::DetectorBank;
@@ -97,6 +98,11 @@ fn place(detection: &Detection) -> (Timestamp, &str, lapwing_detect::Subject, Ti
 }
 
 impl Stage for Detecting {
+    /// No detector looks at starts: what came of a flow says more.
+    fn looks_at(&self) -> Reported {
+        Reported::Progress
+    }
+
     fn observe(&mut self, observed: &[Observed<'_>], scored: &[Scored<'_>]) {
         self.bank.observe(observed, &mut self.found);
         self.decide(observed, scored);

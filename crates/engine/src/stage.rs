@@ -1,13 +1,12 @@
 //! The last stage's view: observations in order, with the scores of the flows that ended.
 
-use std::cmp::Ordering;
 use std::sync::Arc;
 
 use lapwing_capture::Timestamp;
-use lapwing_flow::{Flow, FlowEventKind};
+use lapwing_flow::{Flow, FlowEvent, FlowEventKind, Reported};
 use lapwing_protocol::{Observation, Observed};
 
-use crate::work::{LaneOutput, Tick, Work, ended};
+use crate::work::{LaneOutput, Tick, Work};
 
 /// What is known of a flow that ended: the flow, its row under each schema, its score from each model.
 #[derive(Clone, Copy, Debug)]
@@ -26,7 +25,6 @@ pub struct Rows<'a> {
     output: &'a LaneOutput,
     /// Which of the lane's ended flows.
     index: usize,
-    ended: usize,
 }
 
 impl<'a> Rows<'a> {
@@ -34,7 +32,7 @@ impl<'a> Rows<'a> {
     #[must_use]
     pub fn row(&self, schema: usize) -> &'a [f32] {
         let rows = &self.output.rows[schema];
-        let width = rows.len() / self.ended;
+        let width = rows.len() / self.output.ended;
         &rows[self.index * width..(self.index + 1) * width]
     }
 
@@ -49,6 +47,8 @@ impl<'a> Rows<'a> {
 pub trait Stage: Send {
     /// Looks at observations, oldest first; `scored` are the flows that ended among them, in the same order.
     fn observe(&mut self, observed: &[Observed<'_>], scored: &[Scored<'_>]);
+    /// Which moments of flows it looks at: others are not reported.
+    fn looks_at(&self) -> Reported;
     /// Capture time has reached this whole second.
     fn advance(&mut self, _second: Timestamp) {}
 }
@@ -96,16 +96,37 @@ impl Gathered {
     /// Runs the stage over the batch; returns how many observations it saw.
     pub(crate) fn run(&self, stage: &mut dyn Stage) -> u64 {
         let outputs: Vec<&LaneOutput> = self.outputs.iter().flatten().collect();
-        let facts = facts(&self.work, &outputs);
-        let observed: Vec<Observed<'_>> = facts.iter().map(|fact| fact.observed).collect();
-        let scored: Vec<Scored<'_>> = facts.iter().filter_map(|fact| fact.scored).collect();
+        let places = in_order(&self.work, &outputs);
+        let mut observed = Vec::with_capacity(places.len());
+        let mut scored = Vec::new();
+        // For each observation how many flows had ended up to it.
+        let mut ends = Vec::with_capacity(places.len());
+        for place in &places {
+            let index = place.index as usize;
+            let (frame, fact) = match outputs.get(usize::from(place.lane)) {
+                Some(output) => {
+                    let FlowEvent { frame, kind, flow, time } = &output.events[index];
+                    if let FlowEventKind::Ended(_) = kind {
+                        let rows = Rows { output, index: place.end as usize };
+                        scored.push(Scored { time: *time, flow, rows });
+                    }
+                    (*frame, observation(*kind, flow))
+                }
+                None => {
+                    let arp = &self.work.packets.arps[index];
+                    (arp.frame, Observation::Arp(arp))
+                }
+            };
+            observed.push(Observed { time: place.time, frame, fact });
+            ends.push(scored.len());
+        }
         let (mut from, mut scored_from) = (0, 0);
         for tick in &self.work.ticks {
             let until = from + observed[from..].partition_point(|observed| before(observed, tick));
             if until > from {
-                let ends = facts[from..until].iter().filter(|fact| fact.scored.is_some()).count();
-                stage.observe(&observed[from..until], &scored[scored_from..scored_from + ends]);
-                (from, scored_from) = (until, scored_from + ends);
+                let scored_until = ends[until - 1];
+                stage.observe(&observed[from..until], &scored[scored_from..scored_until]);
+                (from, scored_from) = (until, scored_until);
             }
             if tick.begins {
                 stage.advance(tick.second);
@@ -118,47 +139,52 @@ impl Gathered {
     }
 }
 
-struct Fact<'a> {
-    observed: Observed<'a>,
+/// Where an observation lies, with what it is ordered by: frame, capture time, kind, flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    frame: u64,
+    time: Timestamp,
     rank: u8,
     uid: u64,
-    scored: Option<Scored<'a>>,
+    /// Which of the events, or of the ARP packets, it is. Those of one flow are in one lane, in order.
+    index: u32,
+    /// The lane; one past the last for ARP packets.
+    lane: u8,
+    /// For an end: which of its lane's.
+    end: u32,
 }
 
-/// Everything that became known in a batch, in the order in which detectors see it: frame, capture time, kind, flow.
-fn facts<'a>(work: &'a Work, outputs: &[&'a LaneOutput]) -> Vec<Fact<'a>> {
-    let mut facts =
-        Vec::with_capacity(outputs.iter().map(|output| output.events.len()).sum::<usize>() + work.packets.arps.len());
-    for output in outputs {
-        let ends = output.events.iter().filter(|event| ended(event)).count();
-        let mut index = 0;
-        for event in &output.events {
-            let mut scored = None;
-            if ended(event) {
-                let rows = Rows { output, index, ended: ends };
-                scored = Some(Scored { time: event.time, flow: &event.flow, rows });
-                index += 1;
-            }
-            let (rank, fact) = match event.kind {
-                FlowEventKind::Ended(_) => (0, Observation::FlowEnded(&event.flow)),
-                FlowEventKind::Started => (1, Observation::FlowStarted(&event.flow)),
-                FlowEventKind::Progress => (2, Observation::FlowProgress(&event.flow)),
+/// Everything that became known in a batch, in the order in which detectors see it.
+fn in_order(work: &Work, outputs: &[&LaneOutput]) -> Vec<Place> {
+    let events = outputs.iter().map(|output| output.events.len()).sum::<usize>();
+    let mut places = Vec::with_capacity(events + work.packets.arps.len());
+    for (output, lane) in outputs.iter().zip(0_u8..) {
+        let mut end = 0;
+        for (event, index) in output.events.iter().zip(0_u32..) {
+            let rank = match event.kind {
+                FlowEventKind::Ended(_) => 0,
+                FlowEventKind::Started => 1,
+                FlowEventKind::Progress => 2,
             };
-            let observed = Observed { time: event.time, frame: event.frame, fact };
-            facts.push(Fact { observed, rank, uid: event.flow.uid, scored });
+            let FlowEvent { frame, time, ref flow, .. } = *event;
+            places.push(Place { frame, time, rank, uid: flow.uid, index, lane, end });
+            end += u32::from(rank == 0);
         }
     }
-    for arp in &work.packets.arps {
-        let observed = Observed { time: arp.time, frame: arp.frame, fact: Observation::Arp(arp) };
-        facts.push(Fact { observed, rank: 3, uid: 0, scored: None });
+    let lane = u8::try_from(outputs.len()).expect("there are at most 64 lanes");
+    for (arp, index) in work.packets.arps.iter().zip(0_u32..) {
+        places.push(Place { frame: arp.frame, time: arp.time, rank: 3, uid: 0, index, lane, end: 0 });
     }
-    facts.sort_by(compare);
-    facts
+    places.sort_unstable();
+    places
 }
 
-fn compare(left: &Fact<'_>, right: &Fact<'_>) -> Ordering {
-    let key = |fact: &Fact<'_>| (fact.observed.frame, fact.observed.time, fact.rank, fact.uid);
-    key(left).cmp(&key(right))
+fn observation(kind: FlowEventKind, flow: &Flow) -> Observation<'_> {
+    match kind {
+        FlowEventKind::Started => Observation::FlowStarted(flow),
+        FlowEventKind::Progress => Observation::FlowProgress(flow),
+        FlowEventKind::Ended(_) => Observation::FlowEnded(flow),
+    }
 }
 
 /// Whether the observation belongs before the tick: what was noticed at the tick's own frame does if its time had come.

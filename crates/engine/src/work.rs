@@ -44,6 +44,8 @@ impl Work {
 #[derive(Debug, Default)]
 pub(crate) struct LaneOutput {
     pub(crate) events: Vec<FlowEvent>,
+    /// Flows that ended.
+    pub(crate) ended: usize,
     /// Per schema the rows of the flows that ended, in the order of `events`.
     pub(crate) rows: Vec<Vec<f32>>,
     /// Per model the scores of those rows.
@@ -55,6 +57,7 @@ pub(crate) struct LaneOutput {
 impl LaneOutput {
     pub(crate) fn clear(&mut self) {
         self.events.clear();
+        self.ended = 0;
         self.rows.iter_mut().for_each(Vec::clear);
         self.scores.iter_mut().for_each(Vec::clear);
         self.more = false;

@@ -49,6 +49,19 @@ pub enum Checksums {
     Verify,
 }
 
+/// Which moments of a flow are reported. An event carries a copy of its flow: what nobody looks at is better not made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reported {
+    /// Ends only.
+    Ends,
+    /// Ends and progress.
+    Progress,
+    /// Starts too.
+    #[default]
+    All,
+}
+
 /// Settings of one [`FlowTable`](crate::FlowTable).
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -58,6 +71,8 @@ pub struct FlowConfig {
     pub capacity: usize,
     /// What happens to packets with a wrong checksum.
     pub checksums: Checksums,
+    /// Which moments of a flow are reported.
+    pub reported: Reported,
     /// Whether the VLAN id is part of what tells flows apart.
     pub vlan_in_key: bool,
     /// Whether the first 32 packet lengths, directions and gaps are kept (200 bytes a flow from the fourth packet on).
@@ -71,6 +86,7 @@ impl Default for FlowConfig {
         Self {
             capacity: 128 * 1024,
             checksums: Checksums::Ignore,
+            reported: Reported::All,
             vlan_in_key: false,
             packet_series: false,
             payload_entropy: false,

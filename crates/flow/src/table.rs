@@ -3,7 +3,7 @@
 use lapwing_capture::Timestamp;
 use lapwing_decode::{Buffers, Packet, flag};
 
-use crate::config::{Checksums, FlowConfig, TCP_SYN_TIMEOUT};
+use crate::config::{Checksums, FlowConfig, Reported, TCP_SYN_TIMEOUT};
 use crate::entry::{Entry, bit};
 use crate::extras::Extras;
 use crate::index::Index;
@@ -165,7 +165,9 @@ impl FlowTable {
         }
         if is_new {
             self.queues.push(&mut self.slab, slot);
-            self.report(slot, packet.time.nanos(), packet.frame, FlowEventKind::Started, events);
+            if self.config.reported >= Reported::All {
+                self.report(slot, packet.time.nanos(), packet.frame, FlowEventKind::Started, events);
+            }
             return;
         }
         if self.slab[slot as usize].deadline == deadline {
@@ -174,7 +176,8 @@ impl FlowTable {
             self.queues.remove(&mut self.slab, slot);
             self.queues.push(&mut self.slab, slot);
         }
-        if has_transport && !is_bad && self.is_time_for_progress(slot) {
+        let wants_progress = self.config.reported >= Reported::Progress;
+        if wants_progress && has_transport && !is_bad && self.is_time_for_progress(slot) {
             self.report(slot, packet.time.nanos(), packet.frame, FlowEventKind::Progress, events);
         }
     }
