@@ -76,6 +76,8 @@ struct Device {
     conflict_steps: Steps,
     asked_steps: Steps,
     contested: Vec<Address>,
+    /// The address that it lawfully holds, as far as known.
+    known_as: Option<Address>,
 }
 
 impl ArpWatch {
@@ -113,7 +115,9 @@ impl ArpWatch {
     fn claim(&mut self, arp: &Arp, now: u32) -> News {
         let holder = self.holders.entry((arp.vlan, arp.sender_address));
         let mut news = News::default();
-        let other = holder.mac.is_some_and(|mac| mac != arp.sender_mac);
+        // Whoever takes back what is lawfully its own takes nothing from anybody.
+        let is_own = holder.own == Some(arp.sender_mac);
+        let other = holder.mac.is_some_and(|mac| mac != arp.sender_mac) && !is_own;
         let is_fresh = now.saturating_sub(holder.claimed) <= WINDOW;
         if other && is_fresh {
             if now.saturating_sub(holder.changed) > WINDOW {
@@ -126,17 +130,22 @@ impl ArpWatch {
         }
         holder.mac = Some(arp.sender_mac);
         holder.claimed = now;
-        let was_asked = holder.asked.is_some_and(|asked| now.saturating_sub(asked) <= ANSWER_TIME);
-        let is_to_all = arp.frame_destination[0] & 1 == 1;
         let is_reply = arp.operation == 2;
+        // One question excuses one answer.
+        let asked = if is_reply { holder.asked.take() } else { None };
+        let was_asked = asked.is_some_and(|asked| now.saturating_sub(asked) <= ANSWER_TIME);
+        let is_to_all = arp.frame_destination[0] & 1 == 1;
         if is_to_all || is_reply && was_asked {
-            if !news.conflict {
+            // While an address is contested it stays with whom it was known before.
+            let is_contested = now.saturating_sub(holder.changed) <= WINDOW;
+            if holder.own.is_none() || !is_contested {
                 holder.own = Some(arp.sender_mac);
             }
         } else if is_reply && arp.sender_address != arp.target_address {
             // Caches are refreshed one to one, where a capture may miss the question: its own address a device may repeat.
-            news.unasked = holder.own != Some(arp.sender_mac);
+            news.unasked = !is_own;
         }
+        news.own = holder.own == Some(arp.sender_mac);
         news
     }
 }
@@ -153,12 +162,14 @@ struct News {
     unasked: bool,
     conflict: bool,
     changes: u32,
+    /// The sender lawfully holds the address it names.
+    own: bool,
 }
 
 impl Device {
     fn take(&mut self, arp: &Arp, now: u32, news: &News) {
         if now.saturating_sub(second(self.last)) > WINDOW {
-            *self = Self { first: arp.time, ..Self::default() };
+            *self = Self { first: arp.time, known_as: self.known_as, ..Self::default() };
         }
         self.last = arp.time;
         if arp.sender_address != [0; 4] {
@@ -171,6 +182,9 @@ impl Device {
         self.conflicts = self.conflicts.saturating_add(u32::from(news.conflict));
         self.back_and_forth = self.back_and_forth.max(news.changes);
         let address = Address::v4(arp.sender_address);
+        if news.own {
+            self.known_as = Some(address);
+        }
         if (news.unasked || news.conflict) && self.contested.len() < 8 && !self.contested.contains(&address) {
             self.contested.push(address);
         }
@@ -200,6 +214,12 @@ impl Device {
             evidence: Vec::new(),
             fields: vec![
                 ("mac", Value::Mac(mac)),
+                (
+                    "known_as",
+                    Value::Text(
+                        self.known_as.map_or_else(|| "address unknown".into(), |own| own.ip().to_string().into()),
+                    ),
+                ),
                 ("address", Value::Address(Address::v4(arp.sender_address))),
                 ("contested", Value::Text(contested.into())),
                 ("claimed_addresses", count(self.addresses.count(now, WINDOW))),
