@@ -70,19 +70,28 @@ impl Model {
         read().map_err(|source| FileError { path: path.to_owned(), source })
     }
 
-    /// Writes a model file: all of it or nothing, replacing one that is there.
+    /// Writes a model file: all of it or nothing, replacing one that is there. A link is followed; what is no regular file (a
+    /// pipe, a device) is written into as it is.
     ///
     /// # Errors
     /// [`FileError`] with the path and what the system says.
     pub fn write(&self, path: &Path) -> Result<(), FileError> {
         let write = || {
+            let bytes = self.to_bytes()?;
+            let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+            if path.exists() && !path.is_file() {
+                return Ok(File::options().write(true).open(&path)?.write_all(&bytes)?);
+            }
             let mut partial = path.as_os_str().to_owned();
             partial.push(".partial");
-            let mut file = File::create(&partial)?;
-            file.write_all(&self.to_bytes()?)?;
-            file.sync_all()?;
-            std::fs::rename(&partial, path)?;
-            Ok(())
+            let mut file = File::create_new(&partial)?;
+            let written = file.write_all(&bytes).and_then(|()| file.sync_all());
+            let moved = written.and_then(|()| std::fs::rename(&partial, &path));
+            if moved.is_err() {
+                // The first error is the one to tell.
+                let _ = std::fs::remove_file(&partial);
+            }
+            Ok(moved?)
         };
         write().map_err(|source| FileError { path: path.to_owned(), source })
     }
