@@ -1,7 +1,7 @@
 //! The alert: what a person is told.
 
 use lapwing_capture::Timestamp;
-use lapwing_detect::{Detection, EvidenceFlow, Severity, Subject};
+use lapwing_detect::{Detection, EvidenceFlow, SIGNATURE, Severity, Subject};
 use lapwing_flow::Endpoint;
 use lapwing_protocol::{CommunityId, Uid};
 use schemars::JsonSchema;
@@ -57,6 +57,9 @@ pub struct Alert {
     pub status: Status,
     /// The suppression that hides it, if one does.
     pub suppressed_by: Option<String>,
+    /// What detections must share to be merged into it, besides the subject.
+    #[serde(skip)]
+    pub(crate) merged_kind: String,
     /// What it is about, as detectors name it.
     #[serde(skip)]
     pub subject: Subject,
@@ -119,7 +122,7 @@ impl Alert {
     /// The alert that a detection opens.
     pub(crate) fn open(detection: &Detection) -> Self {
         let mut alert = Self {
-            id: identity(&detection.kind, detection.subject, detection.first),
+            id: identity(&merged_kind(detection), detection.subject, detection.first),
             revision: 0,
             kind: detection.kind.to_string(),
             title: detection.title.to_string(),
@@ -138,6 +141,7 @@ impl Alert {
             evidence: Vec::new(),
             status: Status::Open,
             suppressed_by: None,
+            merged_kind: merged_kind(detection),
             subject: detection.subject,
             flows: Vec::new(),
         };
@@ -205,6 +209,14 @@ impl From<&EvidenceFlow> for Evidence {
             responder: responder.ip().to_string(),
             responder_port,
         }
+    }
+}
+
+/// The kind; for users' rules that name none, the rule too: two rules have nothing in common but that somebody wrote them.
+pub(crate) fn merged_kind(detection: &Detection) -> String {
+    match &detection.rule {
+        Some(rule) if detection.kind == SIGNATURE => format!("{} {rule}", detection.kind),
+        _ => detection.kind.to_string(),
     }
 }
 

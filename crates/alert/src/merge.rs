@@ -44,7 +44,7 @@ impl Merger {
 
     /// Takes in one detection.
     pub fn take_in(&mut self, detection: &Detection) {
-        let key = (detection.kind.to_string(), detection.subject);
+        let key = (crate::alert::merged_kind(detection), detection.subject);
         let open = self.newest.get(&key).map(|&place| &mut self.alerts[place]);
         if let Some(alert) = open
             && belongs(alert, detection, &self.config)
@@ -99,8 +99,12 @@ impl Merger {
             place += 1;
             doomed.binary_search(&(place - 1)).is_err()
         });
-        self.newest =
-            self.alerts.iter().enumerate().map(|(place, alert)| ((alert.kind.clone(), alert.subject), place)).collect();
+        self.newest = self
+            .alerts
+            .iter()
+            .enumerate()
+            .map(|(place, alert)| ((alert.merged_kind.clone(), alert.subject), place))
+            .collect();
     }
 }
 

@@ -90,7 +90,7 @@ impl Anomaly {
         score: f32,
         local: &LocalNetworks,
     ) -> Option<Detection> {
-        if !self.model.calibration().alerts(score) {
+        if !self.model.calibration().alerts(score) || is_unspecified(flow.originator.address) {
             return None;
         }
         let device = device_of(flow, local);
@@ -170,6 +170,11 @@ impl Anomaly {
         let usual = self.schema.describe(feature, self.model.usual());
         format!("{name} {value} (usually {usual})")
     }
+}
+
+/// A device that has no address yet (DHCP, duplicate address detection) cannot be named.
+fn is_unspecified(address: Address) -> bool {
+    address.ip().is_unspecified()
 }
 
 /// The device that a flow is about: who acted, if it is local; else who was acted upon, if that is; else who acted.

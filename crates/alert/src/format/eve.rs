@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use lapwing_detect::{EvidenceFlow, Severity};
+use lapwing_detect::{EvidenceFlow, Severity, Subject};
 use serde::Serialize;
 
 use crate::{Alert, time};
@@ -17,17 +17,27 @@ struct Record<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     flow_id: Option<u64>,
     event_type: &'static str,
-    src_ip: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    src_ip: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     src_port: Option<u16>,
-    dest_ip: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dest_ip: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     dest_port: Option<u16>,
     proto: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    ether: Option<Ether<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     community_id: Option<&'a str>,
     alert: Signature<'a>,
     lapwing: &'a Alert,
+}
+
+/// Link-layer addresses, for alerts about ARP: those know no other name for their device.
+#[derive(Serialize)]
+struct Ether<'a> {
+    src_mac: &'a str,
 }
 
 #[derive(Serialize)]
@@ -65,9 +75,10 @@ pub fn write_eve(alerts: &[Alert], output: &mut dyn Write) -> io::Result<()> {
 fn record(alert: &Alert) -> Record<'_> {
     let flow = alert.flows.first();
     let evidence = alert.evidence.first();
+    let mac = matches!(alert.subject, Subject::Device(_)).then_some(alert.device.as_str());
     let (source, target) = match evidence {
-        Some(evidence) => (evidence.originator.as_str(), evidence.responder.as_str()),
-        None => (alert.device.as_str(), alert.peers.first().map_or(alert.device.as_str(), String::as_str)),
+        Some(evidence) => (Some(evidence.originator.as_str()), Some(evidence.responder.as_str())),
+        None => (mac.is_none().then_some(alert.device.as_str()), alert.peers.first().map(String::as_str)),
     };
     let port = |port: u16| flow.is_some_and(has_ports).then_some(port);
     Record {
@@ -79,6 +90,7 @@ fn record(alert: &Alert) -> Record<'_> {
         dest_ip: target,
         dest_port: evidence.and_then(|evidence| port(evidence.responder_port)),
         proto: evidence.map_or_else(|| "ARP".to_owned(), |evidence| evidence.protocol.to_uppercase()),
+        ether: mac.map(|src_mac| Ether { src_mac }),
         community_id: evidence.map(|evidence| evidence.community_id.as_str()),
         alert: Signature {
             action: "allowed",

@@ -1,6 +1,6 @@
 //! Alerts as a list that a person reads.
 
-use lapwing_detect::Severity;
+use lapwing_detect::{Severity, Subject};
 
 use crate::{Alert, time};
 
@@ -27,17 +27,23 @@ pub fn render_table(alerts: &[Alert], width: u16, color: bool) -> String {
         let techniques = alert.attack.join(" ");
         let who = match peers(alert) {
             peers if peers.is_empty() => alert.device.clone(),
-            peers => format!("{} -> {peers}", alert.device),
+            peers => {
+                format!("{} {} {peers}", alert.device, if let Subject::Victim(_) = alert.subject { "<-" } else { "->" })
+            }
         };
         text.push_str(&format!("{}  {}  {who}\n", time::short(alert.first_seen), alert.title));
         for line in wrapped(&alert.explanation, width - INDENT) {
             text.push_str(&format!("{:INDENT$}{line}\n", ""));
         }
-        let confidence = format!("confidence {:.1}, seen {} times", alert.confidence, alert.count);
+        let confidence = format!("confidence {:.1}, {}", alert.confidence, times(alert.count));
         let last = if techniques.is_empty() { confidence } else { format!("{techniques}; {confidence}") };
         text.push_str(&format!("{:INDENT$}{last}\n\n", ""));
     }
     text
+}
+
+fn times(count: u64) -> String {
+    if count == 1 { "seen once".to_owned() } else { format!("seen {count} times") }
 }
 
 /// ANSI colours by severity (ECMA-48 SGR).
