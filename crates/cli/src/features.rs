@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use lapwing_engine::{Scored, Scoring, Stage};
 use lapwing_feature::{SCHEMAS, Schema};
+use lapwing_flow::Reported;
 use lapwing_protocol::{Observed, Uid};
 
 use crate::input::InputOptions;
@@ -40,11 +41,12 @@ impl Features {
         let (config, local) = (self.input.config()?, self.input.local()?);
         let mut scoring = Scoring { local, ..Scoring::default() };
         scoring.add_schema(schema);
-        let mut writer = Writer { out: output::open(self.output.as_deref())?, text: Vec::new(), failed: None };
+        let mut writer =
+            Writer { out: output::open(self.output.as_deref(), &self.input.inputs)?, text: Vec::new(), failed: None };
         writer.header(schema);
-        self.input.run(&self.input.inputs, &config, &scoring, &mut writer)?;
+        let ran = self.input.run(&self.input.inputs, &config, &scoring, &mut writer)?;
         writer.end().context("the rows cannot be written")?;
-        Ok(Outcome::Done)
+        ran.all_read()
     }
 }
 
@@ -72,6 +74,10 @@ impl Writer {
 }
 
 impl Stage for Writer {
+    fn looks_at(&self) -> Reported {
+        Reported::Ends
+    }
+
     fn observe(&mut self, _observed: &[Observed<'_>], scored: &[Scored<'_>]) {
         if self.failed.is_some() {
             return;

@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use lapwing_capture::Timestamp;
 use lapwing_engine::{Scored, Scoring, Stage};
+use lapwing_flow::Reported;
 use lapwing_protocol::{ConnLog, LocalNetworks, LogFormat, Observation, Observed};
 
 use crate::input::InputOptions;
@@ -47,12 +48,12 @@ impl Flows {
         };
         let (config, local) = (self.input.config()?, self.input.local()?);
         let log = ConnLog::new(format, LocalNetworks::clone(&local));
-        let out = output::open(self.output.as_deref())?;
+        let out = output::open(self.output.as_deref(), &self.input.inputs)?;
         let mut writer = Writer { log, out, text: Vec::new(), begun: false, failed: None };
         let ran = self.input.run(&self.input.inputs, &config, &Scoring::default(), &mut writer)?;
         let (first, last) = ran.report.span.unwrap_or_default();
         writer.end(first, last).context("the flows cannot be written")?;
-        Ok(Outcome::Done)
+        ran.all_read()
     }
 }
 
@@ -85,6 +86,10 @@ impl Writer {
 }
 
 impl Stage for Writer {
+    fn looks_at(&self) -> Reported {
+        Reported::Ends
+    }
+
     fn observe(&mut self, observed: &[Observed<'_>], _scored: &[Scored<'_>]) {
         if self.failed.is_some() {
             return;

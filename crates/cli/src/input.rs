@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use lapwing_capture::{Filter, Inputs, Source, expand};
 use lapwing_engine::{Control, PipelineConfig, PipelineReport, Scoring, Stage, Step, Summary};
@@ -13,7 +13,7 @@ use lapwing_flow::Checksums;
 use lapwing_protocol::LocalNetworks;
 use sha2::{Digest, Sha256};
 
-use crate::progress;
+use crate::{Outcome, progress};
 
 /// What to read, and how.
 #[derive(Args)]
@@ -116,6 +116,24 @@ impl InputOptions {
 pub(crate) struct Ran {
     pub(crate) report: PipelineReport,
     pub(crate) summary: Summary,
+}
+
+impl Ran {
+    /// Nothing that could not be read may pass for silence: an input that was refused makes the run fail, after its results
+    /// were written.
+    pub(crate) fn all_read(&self) -> Result<Outcome> {
+        all_read(&self.summary)
+    }
+}
+
+/// See [`Ran::all_read`].
+pub(crate) fn all_read(summary: &Summary) -> Result<Outcome> {
+    match summary.inputs.iter().filter(|input| input.refused.is_some()).count() {
+        0 => Ok(Outcome::Done),
+        refused => {
+            bail!("{refused} of {} inputs could not be read; the results are those of the others", summary.inputs.len())
+        }
+    }
 }
 
 fn print_timings(report: &PipelineReport) {

@@ -11,7 +11,7 @@ use lapwing_detect::Anomaly;
 use lapwing_learn::Model;
 use std::sync::Arc;
 
-use crate::Outcome;
+use crate::{Outcome, output};
 
 /// Show a model's card, or check that it is whole and fits this program
 #[derive(Args)]
@@ -44,13 +44,13 @@ impl Models {
         match &self.action {
             Action::Show { model, json } => {
                 let model = Model::read(model)?;
-                if *json { println!("{}", json_card(&model)) } else { print!("{}", describe(&model)) }
+                output::print(&if *json { format!("{}\n", json_card(&model)) } else { describe(&model) })?;
             }
             Action::Verify { models } => {
                 for path in models {
                     let model = Model::read(path)?;
                     Anomaly::new(Arc::new(model)).with_context(|| path.display().to_string())?;
-                    println!("{}: whole, and fits this program", path.display());
+                    output::print(&format!("{}: whole, and fits this program\n", path.display()))?;
                 }
             }
         }

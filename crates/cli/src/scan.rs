@@ -16,7 +16,7 @@ use lapwing_learn::Model;
 use lapwing_protocol::LocalNetworks;
 use serde::Serialize;
 
-use crate::input::{InputOptions, sha256};
+use crate::input::{InputOptions, all_read, sha256};
 use crate::{Outcome, output};
 
 /// Read captures, find what is wrong in them, and explain it
@@ -83,14 +83,16 @@ impl Scan {
         }
         self.refuse_own_baseline()?;
         let local = self.input.local()?;
-        let sources = self.signature_sources();
+        let sources = self.signature_sources()?;
         let mut anomalies = Vec::new();
         for path in &self.model {
             let model = Model::read(path)?;
             let anomaly = Anomaly::new(Arc::new(model)).with_context(|| path.display().to_string())?;
             anomalies.push(anomaly);
         }
-        let mut out = output::open(self.output.as_deref())?;
+        let read: Vec<PathBuf> =
+            [&self.input.inputs, &self.baseline, &self.model].into_iter().flatten().cloned().collect();
+        let mut out = output::open(self.output.as_deref(), &read)?;
         let mut summary = Summary::default();
         if !self.baseline.is_empty() {
             match self.learn(&local, &sources)? {
@@ -126,6 +128,7 @@ impl Scan {
             bail!("no input could be read");
         }
         self.write(format, &alerts, &summary, &mut out).context("the alerts cannot be written")?;
+        all_read(&summary)?;
         let found = self.fail_on.is_some_and(|limit| alerts.iter().any(|alert| alert.severity >= limit));
         Ok(if found { Outcome::Found } else { Outcome::Done })
     }
@@ -165,14 +168,17 @@ impl Scan {
         Ok(())
     }
 
-    fn signature_sources(&self) -> Vec<SignatureSource> {
+    fn signature_sources(&self) -> Result<Vec<SignatureSource>> {
         let mut sources = if self.no_shipped_signatures { Vec::new() } else { signature::shipped() };
         for path in &self.signatures {
+            if !path.exists() {
+                bail!("--signatures {}: there is no such file or folder", path.display());
+            }
             let (read, problems) = signature::read_directory(path);
             problems.iter().for_each(|problem| eprintln!("lapwing: {problem}"));
             sources.extend(read);
         }
-        sources
+        Ok(sources)
     }
 
     /// Learns from the baseline: a judge, or why there is none.

@@ -8,7 +8,7 @@ use lapwing_detect::signature::{self, Problem, SignatureSource, Standing};
 use lapwing_protocol::LocalNetworks;
 use serde_json::json;
 
-use crate::Outcome;
+use crate::{Outcome, output};
 
 /// Check, list or test signatures: the shipped ones, or those of a file or folder
 #[derive(Args)]
@@ -67,10 +67,10 @@ fn check(place: &Where) -> Result<Outcome> {
     let (_, report) = signature::Signatures::load(&sources, LocalNetworks::default());
     problems.extend(report.problems);
     if place.json {
-        println!("{}", json!({"rules": report.rules.len(), "problems": problems_json(&problems)}));
+        output::print(&format!("{}\n", json!({"rules": report.rules.len(), "problems": problems_json(&problems)})))?;
     } else {
         problems.iter().for_each(|problem| eprintln!("{problem}"));
-        println!("{} rules load, {} problems", report.rules.len(), problems.len());
+        output::print(&format!("{} rules load, {} problems\n", report.rules.len(), problems.len()))?;
     }
     ended(problems.len())
 }
@@ -93,13 +93,13 @@ fn list(place: &Where) -> Result<Outcome> {
                        "reads": rule.reads, "standing": standing(&rule.standing), "file": rule.file, "line": rule.line})
             })
             .collect();
-        println!("{}", serde_json::Value::from(rules));
+        output::print(&format!("{}\n", serde_json::Value::from(rules)))?;
         return Ok(Outcome::Done);
     }
     for rule in &report.rules {
-        println!("{:<13} {:<20} {:<28} {}", rule.severity, rule.kind, rule.reads, rule.title);
+        output::print(&format!("{:<13} {:<20} {:<28} {}\n", rule.severity, rule.kind, rule.reads, rule.title))?;
         if rule.standing != Standing::Evaluated {
-            println!("{:<13} {}", "", standing(&rule.standing));
+            output::print(&format!("{:<13} {}\n", "", standing(&rule.standing)))?;
         }
     }
     Ok(Outcome::Done)
@@ -118,14 +118,14 @@ fn test(place: &Where) -> Result<Outcome> {
                        "fired": case.fired, "passed": case.passed()})
             })
             .collect();
-        println!("{}", json!({"cases": cases, "problems": problems_json(&problems)}));
+        output::print(&format!("{}\n", json!({"cases": cases, "problems": problems_json(&problems)})))?;
     } else {
         problems.iter().for_each(|problem| eprintln!("{problem}"));
         for case in results.iter().filter(|case| !case.passed()) {
             let (wanted, did) = if case.expected { ("fire", "stayed silent") } else { ("stay silent", "fired") };
             eprintln!("{}: '{}' should {wanted} and {did} (rule {})", case.file, case.name, case.rule);
         }
-        println!("{} cases, {failed} failed, {} problems", results.len(), problems.len());
+        output::print(&format!("{} cases, {failed} failed, {} problems\n", results.len(), problems.len()))?;
     }
     ended(failed + problems.len())
 }

@@ -12,7 +12,7 @@ use lapwing_learn::model::Input;
 
 use crate::features::schema_names;
 use crate::input::{InputOptions, sha256};
-use crate::{Outcome, models, scan};
+use crate::{Outcome, models, output, scan};
 
 /// Learn what is normal from trusted captures, and write a model
 #[derive(Args)]
@@ -56,6 +56,7 @@ impl Train {
         let schema = lapwing_feature::find(&self.schema).expect("the option takes names of schemas only");
         let settings = FitSettings { forest: self.forest()?, budget: self.budget };
         let inputs: Vec<PathBuf> = self.input.inputs.iter().chain(&self.pcap).cloned().collect();
+        output::refuse_own_input(&self.output, &inputs)?;
         let local = self.input.local()?;
         let lesson = scan::learn(&self.input, &inputs, &local, &signature::shipped(), schema)?;
         let mut read = Vec::new();
@@ -65,7 +66,7 @@ impl Train {
         }
         let model = lesson.fit(settings, read, self.input.config()?.threads).context("no model came of it")?;
         model.write(&self.output)?;
-        print!("{}", models::describe(&model));
+        output::print(&models::describe(&model))?;
         Ok(Outcome::Done)
     }
 

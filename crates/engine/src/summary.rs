@@ -98,6 +98,9 @@ impl Summary {
 
     /// Notes the signatures that need what nothing here produces.
     pub fn note_signatures(&mut self, report: &LoadReport) {
+        for problem in &report.problems {
+            self.not_evaluated.push(format!("signature {problem}"));
+        }
         for rule in &report.rules {
             if let Standing::NotEvaluated { needs } = &rule.standing {
                 self.not_evaluated.push(format!("signature '{}': needs {needs}", rule.title));

@@ -1,0 +1,195 @@
+//! What a user types and sees: results, exit codes, and errors that say what to do.
+
+#![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use assert_cmd::Command;
+use assert_cmd::assert::Assert;
+
+fn corpus(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../corpus").join(name)
+}
+
+fn lapwing(arguments: &[&str]) -> Assert {
+    Command::cargo_bin("lapwing").unwrap().args(arguments).assert()
+}
+
+fn stdout(assert: &Assert) -> String {
+    String::from_utf8(assert.get_output().stdout.clone()).unwrap()
+}
+
+fn stderr(assert: &Assert) -> String {
+    String::from_utf8(assert.get_output().stderr.clone()).unwrap()
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+#[test]
+fn a_file_that_is_no_capture_is_refused_with_its_name() {
+    let refused = lapwing(&["scan", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")]).code(2);
+    assert!(stderr(&refused).contains("Cargo.toml: not a capture"), "{}", stderr(&refused));
+    let missing = lapwing(&["scan", "no-such-file.pcap"]).code(2);
+    assert!(stderr(&missing).contains("no-such-file.pcap"), "{}", stderr(&missing));
+}
+
+#[test]
+fn a_truncated_capture_gives_what_was_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let cut = folder.path().join("cut.pcap");
+    let whole = fs::read(corpus("port-scan-connect/capture.pcap")).unwrap();
+    fs::write(&cut, &whole[..whole.len() - 10]).unwrap();
+    let done = lapwing(&["scan", text(&cut), "--format", "json"]).code(0);
+    let document: serde_json::Value = serde_json::from_str(&stdout(&done)).unwrap();
+    assert!(document["summary"]["inputs"][0]["truncated_at"].as_u64().is_some());
+    assert_eq!(document["alerts"][0]["kind"], "port-scan");
+}
+
+#[test]
+fn standard_input_is_read() {
+    let capture = fs::read(corpus("port-scan-connect/capture.pcap")).unwrap();
+    let mut command = Command::cargo_bin("lapwing").unwrap();
+    let done = command.args(["scan", "-", "--format", "csv"]).write_stdin(capture).assert().code(0);
+    assert!(stdout(&done).contains("port-scan"));
+}
+
+#[test]
+fn fail_on_decides_the_exit_status() {
+    let capture = corpus("port-scan-connect/capture.pcap");
+    lapwing(&["scan", text(&capture), "--fail-on", "medium"]).code(1);
+    lapwing(&["scan", text(&capture), "--fail-on", "critical"]).code(0);
+    lapwing(&["scan", text(&capture)]).code(0);
+    lapwing(&["scan", text(&capture), "--fail-on", "terrible"]).code(2);
+}
+
+#[test]
+fn a_baseline_of_itself_is_refused() {
+    let capture = corpus("first-look/clean.pcap");
+    let refused = lapwing(&["scan", text(&capture), "--baseline", text(&capture)]).code(2);
+    assert!(stderr(&refused).contains("same content as the baseline"), "{}", stderr(&refused));
+}
+
+#[test]
+fn a_model_is_trained_shown_verified_and_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("home.lapwing");
+    let clean = corpus("first-look/clean.pcap");
+    lapwing(&["train", text(&clean), "--output", text(&model), "--set", "seed=7"]).code(0);
+    let again = lapwing(&["train", "--pcap", text(&clean), "--output", text(&model)]).code(2);
+    assert!(stderr(&again).contains("--force"), "{}", stderr(&again));
+    let card = stdout(&lapwing(&["models", "show", text(&model)]).code(0));
+    for word in ["connection version 1", "clean.pcap sha256", "budget", "threshold"] {
+        assert!(card.contains(word), "{word} is missing: {card}");
+    }
+    lapwing(&["models", "verify", text(&model)]).code(0);
+    let suspicious = corpus("first-look/suspicious.pcap");
+    let found = lapwing(&["scan", text(&suspicious), "--model", text(&model), "--format", "jsonl"]).code(0);
+    assert!(stdout(&found).contains("\"kind\":\"anomaly\""));
+
+    let mut bytes = fs::read(&model).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&model, bytes).unwrap();
+    let damaged = lapwing(&["models", "verify", text(&model)]).code(2);
+    assert!(stderr(&damaged).contains("home.lapwing"), "{}", stderr(&damaged));
+}
+
+#[test]
+fn without_a_baseline_the_summary_says_that_nothing_learned_was_evaluated() {
+    let done = lapwing(&["scan", text(&corpus("port-scan-connect/capture.pcap")), "--format", "json"]).code(0);
+    let document: serde_json::Value = serde_json::from_str(&stdout(&done)).unwrap();
+    assert!(document["summary"]["not_evaluated"][0].as_str().unwrap().starts_with("anomaly"));
+}
+
+#[test]
+fn evidence_is_a_small_capture_an_alert() {
+    let folder = tempfile::tempdir().unwrap();
+    let capture = corpus("port-scan-connect/capture.pcap");
+    lapwing(&["scan", text(&capture), "--evidence", text(folder.path())]).code(0);
+    let files: Vec<PathBuf> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(files.len(), 1, "{files:?}");
+    let flows = stdout(&lapwing(&["flows", text(&files[0]), "--format", "csv"]).code(0));
+    assert!(flows.lines().count() > 1);
+}
+
+#[test]
+fn every_line_of_eve_has_the_fields_that_its_consumers_read() {
+    for name in ["first-look/suspicious.pcap", "icmp-flood/capture.pcap.zst", "amplification-dns/capture.pcap.zst"] {
+        let done = lapwing(&["scan", text(&corpus(name)), "--format", "eve"]).code(0);
+        for line in stdout(&done).lines() {
+            let record: serde_json::Value = serde_json::from_str(line).unwrap();
+            assert_eq!(record["event_type"], "alert");
+            assert!(record["timestamp"].as_str().unwrap().ends_with("+0000"));
+            assert!(record["proto"].is_string());
+            for field in ["src_ip", "dest_ip"] {
+                let known = record[field].as_str().map(str::parse::<std::net::IpAddr>);
+                assert!(known.map_or(record["ether"]["src_mac"].is_string(), |ip| ip.is_ok()), "{field}: {line}");
+            }
+            let alert = &record["alert"];
+            assert_eq!((&alert["action"], &alert["gid"]), (&"allowed".into(), &9000.into()));
+            assert!((1..=4).contains(&alert["severity"].as_u64().unwrap()));
+            for field in ["signature_id", "rev"] {
+                assert!(alert[field].as_u64().unwrap() > 0);
+            }
+            assert!(alert["signature"].is_string() && alert["category"].is_string());
+            assert!(record["lapwing"]["id"].is_string());
+        }
+    }
+}
+
+#[test]
+fn a_filter_and_a_limit_choose_frames() {
+    let capture = corpus("first-look/suspicious.pcap");
+    let flows = stdout(&lapwing(&["flows", text(&capture), "--format", "csv", "--filter", "udp port 53"]).code(0));
+    assert!(flows.lines().skip(1).all(|line| line.contains(",53,udp,")), "{flows}");
+    let wrong = lapwing(&["flows", text(&capture), "--filter", "udp prot 53"]).code(2);
+    assert!(stderr(&wrong).contains("prot"), "{}", stderr(&wrong));
+    let done = stdout(&lapwing(&["scan", text(&capture), "--limit", "100", "--format", "json"]).code(0));
+    let document: serde_json::Value = serde_json::from_str(&done).unwrap();
+    assert!(document["summary"]["flows"].as_u64().unwrap() < 100);
+}
+
+#[test]
+fn shipped_signatures_load_and_do_as_their_cases_say() {
+    lapwing(&["signatures", "check"]).code(0);
+    lapwing(&["signatures", "test"]).code(0);
+    assert!(stdout(&lapwing(&["signatures", "list"]).code(0)).contains("port-scan"));
+}
+
+#[test]
+fn a_broken_rule_is_reported_and_the_others_load() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("broken.yml"), "title: [unclosed\n").unwrap();
+    let good = "title: Any connection\nstatus: test\nlogsource: {product: zeek, service: conn}\n\
+                detection: {selection: {proto: tcp}, condition: selection}\nlevel: low\n";
+    fs::write(folder.path().join("good.yml"), good).unwrap();
+    let checked = lapwing(&["signatures", "check", text(folder.path())]).code(2);
+    assert!(stderr(&checked).contains("broken.yml:"), "{}", stderr(&checked));
+    let capture = corpus("port-scan-connect/capture.pcap");
+    let done = lapwing(&["scan", text(&capture), "--signatures", text(folder.path()), "--format", "csv"]).code(0);
+    assert!(stdout(&done).contains("Any connection") && stderr(&done).contains("broken.yml:"));
+}
+
+#[test]
+fn the_published_schema_is_that_of_the_alerts() {
+    let published = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/alert.schema.json");
+    let schema = lapwing_alert::format::json_schema();
+    if std::env::var_os("LAPWING_BLESS").is_some() {
+        fs::write(&published, &schema).unwrap();
+    }
+    assert_eq!(fs::read_to_string(published).unwrap(), schema, "LAPWING_BLESS=1 writes it anew");
+    let schema: serde_json::Value = serde_json::from_str(&schema).unwrap();
+    let done = lapwing(&["scan", text(&corpus("first-look/suspicious.pcap")), "--format", "jsonl"]).code(0);
+    for line in stdout(&done).lines() {
+        let alert: serde_json::Value = serde_json::from_str(line).unwrap();
+        let alert = alert.as_object().unwrap();
+        for required in schema["required"].as_array().unwrap() {
+            assert!(alert.contains_key(required.as_str().unwrap()), "{required} is missing");
+        }
+        let known = schema["properties"].as_object().unwrap();
+        assert!(alert.keys().all(|key| known.contains_key(key)));
+    }
+}
