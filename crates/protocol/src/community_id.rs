@@ -39,12 +39,20 @@ impl CommunityId {
     }
 }
 
+impl CommunityId {
+    /// Its thirty letters: the version, a colon, and 20 bytes in base64.
+    #[must_use]
+    pub fn text(&self) -> [u8; 30] {
+        let mut text = [0; 30];
+        text[..2].copy_from_slice(b"1:");
+        STANDARD.encode_slice(self.0, &mut text[2..]).expect("20 bytes are 28 letters of base64");
+        text
+    }
+}
+
 impl fmt::Display for CommunityId {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // 20 bytes are 28 letters of base64.
-        let mut text = [0_u8; 28];
-        let length = STANDARD.encode_slice(self.0, &mut text).map_err(|_| fmt::Error)?;
-        write!(formatter, "1:{}", std::str::from_utf8(&text[..length]).map_err(|_| fmt::Error)?)
+        formatter.pad(std::str::from_utf8(&self.text()).map_err(|_| fmt::Error)?)
     }
 }
 

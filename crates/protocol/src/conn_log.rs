@@ -144,11 +144,9 @@ fn write_value(value: FieldValue<'_>, out: &mut Vec<u8>) {
         FieldValue::Bool(value) => out.push(if value { b'T' } else { b'F' }),
         FieldValue::Text(text) => out.extend_from_slice(text.as_bytes()),
         FieldValue::Address(address) => write_address(address, out),
-        FieldValue::Mac([a, b, c, d, e, f]) => {
-            write!(out, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}").expect(MEMORY);
-        }
-        FieldValue::Uid(uid) => write!(out, "{uid}").expect(MEMORY),
-        FieldValue::CommunityId(id) => write!(out, "{id}").expect(MEMORY),
+        FieldValue::Mac(mac) => write_mac(mac, out),
+        FieldValue::Uid(uid) => out.extend_from_slice(&uid.text()),
+        FieldValue::CommunityId(id) => out.extend_from_slice(&id.text()),
     }
 }
 
@@ -185,6 +183,16 @@ fn write_address(address: Address, out: &mut Vec<u8>) {
         out.push(b'.');
     }
     out.pop();
+}
+
+fn write_mac(mac: [u8; 6], out: &mut Vec<u8>) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = [b':'; 17];
+    for (pair, byte) in text.chunks_mut(3).zip(mac) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 15)];
+    }
+    out.extend_from_slice(&text);
 }
 
 /// `2026-11-21-01-25-34`, UTC: the form of Zeek's `#open`. Days since the epoch into a date by the proleptic Gregorian

@@ -78,18 +78,25 @@ pub enum FieldValue<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Uid(pub u64);
 
-impl fmt::Display for Uid {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Uid {
+    /// Its twelve letters.
+    #[must_use]
+    pub fn text(self) -> [u8; 12] {
         const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
         // 62^11 > 2^64: eleven digits hold any value.
-        let mut text = [b'0'; 12];
-        text[0] = b'C';
+        let mut text = [b'C'; 12];
         let mut rest = self.0;
         for digit in text[1..].iter_mut().rev() {
             *digit = DIGITS[(rest % 62) as usize];
             rest /= 62;
         }
-        formatter.pad(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
+        text
+    }
+}
+
+impl fmt::Display for Uid {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(std::str::from_utf8(&self.text()).map_err(|_| fmt::Error)?)
     }
 }
 
