@@ -47,6 +47,7 @@ impl Clock {
             return Tick::Second(whole_second(time));
         };
         if time <= now {
+            self.held = None;
             if now > time.plus(LATE_AFTER) {
                 self.late_frames += 1;
             }

@@ -7,11 +7,14 @@ use std::path::{Path, PathBuf};
 
 use lapwing_alert::Alert;
 use lapwing_capture::{
-    Frame, FrameBatch, Inputs, PcapWriter, Progress, Resolution, Source, SourceError, Timestamp, WriteError,
+    Frame, FrameBatch, Inputs, LinkType, PcapWriter, Progress, Resolution, Source, SourceError, Timestamp, WriteError,
 };
 use lapwing_decode::{Address, DecodeOptions, Decoder, PacketBatch};
 use lapwing_detect::Subject;
 use lapwing_flow::Endpoint;
+
+/// Alerts that get a file, the most severe ones: each keeps one open.
+const MOST_FILES: usize = 256;
 
 /// Frames kept for one alert: enough to see what happened, small enough to send.
 const MOST_FRAMES: u64 = 1_000;
@@ -20,7 +23,7 @@ const MOST_FRAMES: u64 = 1_000;
 #[derive(Debug, thiserror::Error)]
 pub enum EvidenceError {
     /// The folder or a file in it cannot be written.
-    #[error("{}: cannot be written: {source}; check the folder's permissions and free space", path.display())]
+    #[error("{}: cannot be written; check the folder's permissions and free space", path.display())]
     Write {
         /// The file or folder.
         path: PathBuf,
@@ -28,7 +31,7 @@ pub enum EvidenceError {
         source: io::Error,
     },
     /// A capture could not be written.
-    #[error("{}: {source}", path.display())]
+    #[error("{}", path.display())]
     Capture {
         /// The file.
         path: PathBuf,
@@ -55,21 +58,26 @@ struct Wanted {
 struct Cut {
     path: PathBuf,
     writer: Option<PcapWriter<BufWriter<File>>>,
+    link: Option<LinkType>,
     last_frame: u64,
 }
 
 /// Reads `inputs` again and writes `DIR/KIND-ID.pcap` for every alert that names flows or a device: the first
-/// thousand frames of its evidence. Returns how many files were written.
+/// thousand frames of its evidence. Frames of another link type than the first are left out: a pcap file has one. Returns how
+/// many alerts got no file because there are more than 256.
 ///
 /// # Errors
 /// When the folder cannot be written or the inputs not be read.
 pub fn write_evidence(inputs: &[PathBuf], alerts: &[Alert], directory: &Path) -> Result<usize, EvidenceError> {
     fs::create_dir_all(directory).map_err(|source| EvidenceError::Write { path: directory.to_owned(), source })?;
-    let wanted = Wanted::by(alerts);
-    let mut cuts: Vec<Cut> = alerts
+    let mut chosen: Vec<&Alert> = alerts.iter().collect();
+    chosen.sort_by_key(|alert| std::cmp::Reverse(alert.severity));
+    chosen.truncate(MOST_FILES);
+    let wanted = Wanted::by(&chosen);
+    let mut cuts: Vec<Cut> = chosen
         .iter()
         .map(|alert| directory.join(format!("{}-{}.pcap", file_name(&alert.kind), alert.id)))
-        .map(|path| Cut { path, writer: None, last_frame: 0 })
+        .map(|path| Cut { path, writer: None, link: None, last_frame: 0 })
         .collect();
     let mut source = Inputs::open(inputs)?;
     let decoder = Decoder::new(DecodeOptions { checksums: false });
@@ -85,18 +93,16 @@ pub fn write_evidence(inputs: &[PathBuf], alerts: &[Alert], directory: &Path) ->
             break;
         }
     }
-    let mut written = 0;
     for Cut { path, writer, .. } in cuts {
         if let Some(writer) = writer {
             writer.finish().map_err(|source| EvidenceError::Write { path, source })?;
-            written += 1;
         }
     }
-    Ok(written)
+    Ok(alerts.len() - chosen.len())
 }
 
 impl Wanted {
-    fn by(alerts: &[Alert]) -> Self {
+    fn by(alerts: &[&Alert]) -> Self {
         let mut wanted = Self { flows: HashMap::new(), devices: HashMap::new() };
         for (place, alert) in alerts.iter().enumerate() {
             for flow in &alert.flows {
@@ -142,7 +148,7 @@ impl Wanted {
 
 impl Cut {
     fn take(&mut self, frame: &Frame<'_>) -> Result<(), EvidenceError> {
-        if self.last_frame == frame.number {
+        if self.last_frame == frame.number || *self.link.get_or_insert(frame.link) != frame.link {
             return Ok(());
         }
         self.last_frame = frame.number;
@@ -150,7 +156,7 @@ impl Cut {
             Some(writer) => writer,
             none => {
                 let fail = |source| EvidenceError::Write { path: self.path.clone(), source };
-                let file = BufWriter::new(File::create(&self.path).map_err(fail)?);
+                let file = BufWriter::new(create(&self.path).map_err(fail)?);
                 none.insert(PcapWriter::new(file, frame.link, Resolution::Nanoseconds).map_err(fail)?)
             }
         };
@@ -163,6 +169,14 @@ impl Cut {
 
 fn key(one: Endpoint, other: Endpoint, protocol: u8) -> FlowKey {
     (one.min(other), one.max(other), protocol)
+}
+
+/// A new file in the place of one of an earlier run; a link in its place is not followed.
+fn create(path: &Path) -> io::Result<File> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => File::create_new(path),
+    }
 }
 
 /// A kind comes from a rule file, so it may hold anything; a file name holds letters, digits and hyphens.

@@ -58,11 +58,11 @@ impl Orderer {
     pub(crate) fn order(&mut self, work: &mut Work, decoder: &Decoder) {
         self.next += 1;
         let held = self.tick(work);
-        if !work.packets.fragments.is_empty() {
-            self.reassemble(work, decoder);
-        }
         for (frame, now) in held {
             hold_back(&mut work.packets, frame, now);
+        }
+        if !work.packets.fragments.is_empty() {
+            self.reassemble(work, decoder);
         }
         spread(work);
     }
@@ -120,13 +120,11 @@ impl Orderer {
     }
 }
 
-/// Gives the packets of a frame whose time is not believed the time of the clock.
-fn hold_back(packets: &mut PacketBatch, frame: u64, now: Timestamp) {
-    let packets = &mut packets.packets;
-    let start = packets.partition_point(|packet| packet.frame < frame);
-    for packet in packets[start..].iter_mut().take_while(|packet| packet.frame == frame) {
-        packet.time = now;
-    }
+/// Gives what came out of a frame whose time is not believed the time of the clock.
+fn hold_back(batch: &mut PacketBatch, frame: u64, now: Timestamp) {
+    let packets = batch.packets.iter_mut().chain(batch.fragments.iter_mut().map(|fragment| &mut fragment.packet));
+    packets.filter(|packet| packet.frame == frame).for_each(|packet| packet.time = now);
+    batch.arps.iter_mut().filter(|arp| arp.frame == frame).for_each(|arp| arp.time = now);
 }
 
 /// Lists for each shard its packets.

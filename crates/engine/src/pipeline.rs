@@ -92,6 +92,10 @@ pub fn run(
     board.into_report()
 }
 
+/// Batches between reader and last stage, however many threads there are: each holds up to a megabyte with what was made
+/// of it.
+const MOST_IN_FLIGHT: usize = 12;
+
 struct Board<'a> {
     state: Mutex<State<'a>>,
     changed: Condvar,
@@ -99,6 +103,19 @@ struct Board<'a> {
     scoring: &'a Scoring,
     decoder: &'a Decoder,
     control: &'a Control,
+}
+
+/// A thread that panics takes what it holds with it, so the others would wait for ever: it ends the run for all of them, and the
+/// panic goes on.
+struct PanicGuard<'b, 'a>(&'b Board<'a>);
+
+impl Drop for PanicGuard<'_, '_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.lock().done = true;
+            self.0.changed.notify_all();
+        }
+    }
 }
 
 struct State<'a> {
@@ -134,6 +151,7 @@ enum Job<'a> {
 
 impl<'a> Board<'a> {
     fn work(&self) {
+        let _guard = PanicGuard(self);
         let mut state = self.lock();
         loop {
             if state.done {
@@ -184,7 +202,7 @@ impl<'a> Board<'a> {
                 Job::Finish(orderer, state.pool.pop().unwrap_or_default())
             });
         }
-        if state.in_flight < self.threads + 2
+        if state.in_flight < (self.threads + 2).min(MOST_IN_FLIGHT)
             && let Some(reader) = state.reader.take()
         {
             state.in_flight += 1;
@@ -199,8 +217,9 @@ impl<'a> Board<'a> {
             Job::Read(reader, work) => self.read(reader, work, begun),
             Job::Order(mut orderer, mut work) => {
                 orderer.order(&mut work, self.decoder);
+                let packets = work.packets.packets.len() as u64;
                 let mut state = self.publish(orderer, work);
-                state.timings.add(Step::Order, begun.elapsed(), 0, 0);
+                state.timings.add(Step::Order, begun.elapsed(), packets, 0);
                 state
             }
             Job::Finish(mut orderer, mut work) => {

@@ -1,6 +1,7 @@
 //! What a run read, and what it could not.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use lapwing_alert::rfc3339;
 use lapwing_capture::InputReport;
@@ -50,6 +51,15 @@ pub struct InputSummary {
     /// Whatever else a person should know.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+}
+
+impl InputSummary {
+    /// An input of which nothing was read.
+    #[must_use]
+    pub fn refused(path: &Path, reason: String) -> Self {
+        let path = path.display().to_string();
+        Self { path, packets: 0, bytes: 0, truncated_at: None, refused: Some(reason), warnings: Vec::new() }
+    }
 }
 
 impl From<&InputReport> for InputSummary {
