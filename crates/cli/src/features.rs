@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use lapwing_engine::{Scored, Scoring, Stage};
+use lapwing_engine::{Control, Scored, Scoring, Stage};
 use lapwing_feature::{SCHEMAS, Schema};
 use lapwing_flow::Reported;
 use lapwing_protocol::{Observed, Uid};
@@ -44,7 +44,7 @@ impl Features {
         let mut writer =
             Writer { out: output::open(self.output.as_deref(), &self.input.inputs)?, text: Vec::new(), failed: None };
         writer.header(schema);
-        let ran = self.input.run(&self.input.inputs, &config, &scoring, &mut writer)?;
+        let ran = self.input.run(&self.input.inputs, &config, &scoring, &mut writer, &Control::default())?;
         writer.end().context("the rows cannot be written")?;
         ran.all_read()
     }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use lapwing_capture::Timestamp;
-use lapwing_engine::{Scored, Scoring, Stage};
+use lapwing_engine::{Control, Scored, Scoring, Stage};
 use lapwing_flow::Reported;
 use lapwing_protocol::{ConnLog, LocalNetworks, LogFormat, Observation, Observed};
 
@@ -50,7 +50,7 @@ impl Flows {
         let log = ConnLog::new(format, LocalNetworks::clone(&local));
         let out = output::open(self.output.as_deref(), &self.input.inputs)?;
         let mut writer = Writer { log, out, text: Vec::new(), begun: false, failed: None };
-        let ran = self.input.run(&self.input.inputs, &config, &Scoring::default(), &mut writer)?;
+        let ran = self.input.run(&self.input.inputs, &config, &Scoring::default(), &mut writer, &Control::default())?;
         let (first, last) = ran.report.span.unwrap_or_default();
         writer.end(first, last).context("the flows cannot be written")?;
         ran.all_read()

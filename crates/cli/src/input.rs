@@ -85,11 +85,11 @@ impl InputOptions {
         config: &PipelineConfig,
         scoring: &Scoring,
         stage: &mut dyn Stage,
+        control: &Control,
     ) -> Result<Ran> {
         let files = expand(inputs).files;
         let mut source = Inputs::open(&files)?;
-        let control = Control::default();
-        let report = progress::watch(&control, || lapwing_engine::run(&mut source, config, scoring, stage, &control))?;
+        let report = progress::watch(control, || lapwing_engine::run(&mut source, config, scoring, stage, control))?;
         let reports = source.reports();
         for input in &reports {
             for problem in input.refused.iter().chain(&input.warnings) {

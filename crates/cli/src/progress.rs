@@ -35,11 +35,22 @@ fn with_bar<T>(control: &Control, work: impl FnOnce() -> T) -> T {
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
         let bar = scope.spawn(|| draw(control, &done));
-        let result = work();
-        done.store(true, Ordering::Relaxed);
-        bar.thread().unpark();
-        result
+        let _over = Over { done: &done, bar: bar.thread().clone() };
+        work()
     })
+}
+
+/// Ends the bar when the work is over, panicking or not.
+struct Over<'a> {
+    done: &'a AtomicBool,
+    bar: thread::Thread,
+}
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.done.store(true, Ordering::Relaxed);
+        self.bar.unpark();
+    }
 }
 
 fn draw(control: &Control, done: &AtomicBool) {

@@ -11,7 +11,7 @@ use lapwing_alert::{Alert, AlertConfig, format};
 use lapwing_capture::expand;
 use lapwing_detect::signature::{self, SignatureSource};
 use lapwing_detect::{Anomaly, Severity};
-use lapwing_engine::{Detecting, FitSettings, Learning, Summary, write_evidence};
+use lapwing_engine::{Control, Detecting, FitSettings, InputSummary, Learning, Summary, write_evidence};
 use lapwing_learn::Model;
 use lapwing_protocol::LocalNetworks;
 use serde::Serialize;
@@ -94,8 +94,9 @@ impl Scan {
             [&self.input.inputs, &self.baseline, &self.model].into_iter().flatten().cloned().collect();
         let mut out = output::open(self.output.as_deref(), &read)?;
         let mut summary = Summary::default();
+        let control = Control::default();
         if !self.baseline.is_empty() {
-            match self.learn(&local, &sources)? {
+            match self.learn(&local, &sources, &control)? {
                 Ok(anomaly) => anomalies.push(anomaly),
                 Err(reason) => summary.not_evaluated.push(format!("anomaly: the baseline gave no model: {reason}")),
             }
@@ -109,25 +110,33 @@ impl Scan {
         } else {
             vec![self.input.inputs.clone()]
         };
+        let mut evidence = Vec::new();
         for inputs in &groups {
-            let (found, read) = match self.scan(inputs, &local, &sources, &anomalies) {
-                Ok(result) => result,
+            if control.stopped() {
+                break;
+            }
+            match self.scan(inputs, &local, &sources, &anomalies, &control) {
+                Ok((found, read)) => {
+                    evidence.push((inputs, alerts.len()..alerts.len() + found.len()));
+                    alerts.extend(found);
+                    summary.add(read);
+                }
                 Err(error) if groups.len() > 1 => {
                     eprintln!("lapwing: {error:#}");
-                    continue;
+                    summary.inputs.push(InputSummary::refused(&inputs[0], format!("{error:#}")));
                 }
                 Err(error) => return Err(error),
-            };
-            if let Some(directory) = &self.evidence {
-                write_evidence(&expand(inputs).files, &found, directory)?;
             }
-            alerts.extend(found);
-            summary.add(read);
-        }
-        if summary.inputs.is_empty() {
-            bail!("no input could be read");
         }
         self.write(format, &alerts, &summary, &mut out).context("the alerts cannot be written")?;
+        if let Some(directory) = &self.evidence {
+            for (inputs, found) in evidence {
+                let left_out = write_evidence(&expand(inputs).files, &alerts[found], directory)?;
+                if left_out > 0 {
+                    eprintln!("lapwing: {left_out} alerts, the least severe, got no evidence file: there are too many");
+                }
+            }
+        }
         all_read(&summary)?;
         let found = self.fail_on.is_some_and(|limit| alerts.iter().any(|alert| alert.severity >= limit));
         Ok(if found { Outcome::Found } else { Outcome::Done })
@@ -182,8 +191,13 @@ impl Scan {
     }
 
     /// Learns from the baseline: a judge, or why there is none.
-    fn learn(&self, local: &Arc<LocalNetworks>, sources: &[SignatureSource]) -> Result<Result<Anomaly, String>> {
-        let lesson = learn(&self.input, &self.baseline, local, sources, &lapwing_feature::CONNECTION)?;
+    fn learn(
+        &self,
+        local: &Arc<LocalNetworks>,
+        sources: &[SignatureSource],
+        control: &Control,
+    ) -> Result<Result<Anomaly, String>> {
+        let lesson = learn(&self.input, &self.baseline, local, sources, &lapwing_feature::CONNECTION, control)?;
         let threads = self.input.config()?.threads;
         let model = match lesson.fit(FitSettings::default(), Vec::new(), threads) {
             Ok(model) => model,
@@ -201,10 +215,11 @@ impl Scan {
         local: &Arc<LocalNetworks>,
         sources: &[SignatureSource],
         anomalies: &[Anomaly],
+        control: &Control,
     ) -> Result<(Vec<Alert>, Summary)> {
         let (mut stage, scoring, report) = Detecting::new(local, sources, anomalies.to_vec(), AlertConfig::default());
         report.problems.iter().for_each(|problem| eprintln!("lapwing: {problem}"));
-        let ran = self.input.run(inputs, &self.input.config()?, &scoring, &mut stage)?;
+        let ran = self.input.run(inputs, &self.input.config()?, &scoring, &mut stage, control)?;
         let mut summary = ran.summary;
         summary.note_signatures(&report);
         let (alerts, dropped) = stage.finish(ran.report.span.map(|(_, last)| last));
@@ -237,11 +252,15 @@ pub(crate) fn learn(
     local: &Arc<LocalNetworks>,
     sources: &[SignatureSource],
     schema: &'static lapwing_feature::Schema,
+    control: &Control,
 ) -> Result<lapwing_engine::Lesson> {
     let (detecting, mut scoring, _) = Detecting::new(local, sources, Vec::new(), AlertConfig::default());
     let place = scoring.add_schema(schema);
     let mut stage = Learning::new(detecting, schema, place, Arc::clone(local));
-    let ran = options.run(inputs, &options.config()?, &scoring, &mut stage)?;
+    let ran = options.run(inputs, &options.config()?, &scoring, &mut stage, control)?;
+    if control.stopped() {
+        bail!("interrupted while learning: a part of a baseline is none");
+    }
     let (lesson, alerts) = stage.finish(ran.report.span.map(|(_, last)| last));
     for alert in &alerts {
         eprintln!(
@@ -250,7 +269,13 @@ pub(crate) fn learn(
         );
     }
     let learnt = lesson.learnt;
-    eprintln!("lapwing: learnt from {} of {} flows ({} left out)", lesson.len(), learnt.flows, learnt.left_out);
+    eprintln!(
+        "lapwing: learnt from {} of {} flows ({} left out because of alerts, {} thinned out)",
+        lesson.len(),
+        learnt.flows,
+        learnt.left_out,
+        learnt.thinned
+    );
     Ok(lesson)
 }
 

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use lapwing_capture::expand;
 use lapwing_detect::signature;
-use lapwing_engine::FitSettings;
+use lapwing_engine::{Control, FitSettings};
 use lapwing_learn::ForestSettings;
 use lapwing_learn::model::Input;
 
@@ -58,7 +58,7 @@ impl Train {
         let inputs: Vec<PathBuf> = self.input.inputs.iter().chain(&self.pcap).cloned().collect();
         output::refuse_own_input(&self.output, &inputs)?;
         let local = self.input.local()?;
-        let lesson = scan::learn(&self.input, &inputs, &local, &signature::shipped(), schema)?;
+        let lesson = scan::learn(&self.input, &inputs, &local, &signature::shipped(), schema, &Control::default())?;
         let mut read = Vec::new();
         for file in expand(&inputs).files.iter().filter(|file| file.is_file()) {
             let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
