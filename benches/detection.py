@@ -27,7 +27,8 @@ SEVERE = ("high", "critical")
 ATTACKS = [
     ("attack/synscan.pcapng", {"port-scan"}),
     ("attack/nmapSV.pcap", {"port-scan", "service-discovery"}),
-    ("attack/nmap-vsn.pcap", {"port-scan", "service-discovery"}),
+    # nmap asks the link for 254 hosts by ARP, and then tries two ports of the six that answer: two are no scan of a host.
+    ("attack/nmap-vsn.pcap", {"port-scan", "service-discovery", "network-scan", "arp-sweep"}),
     ("attack/port_scan.pcap", {"port-scan", "slow-scan", "network-scan"}),
     ("slips/test12-icmp-portscan.pcap", {"host-sweep"}),
     ("attack/arppoison.pcapng", {"arp-spoofing"}),
@@ -99,7 +100,7 @@ def raised(expected, alerts):
     by, against = expected.get("by"), set(expected.get("against", []))
     return any(
         alert["kind"] == expected["alert"]
-        and (by is None or alert["device"] == by)
+        and (by is None or by == alert["device"] or (is_link_address(alert["device"]) and by in alert["explanation"]))
         and (not against or hosts(alert) & against)
         for alert in alerts
     )

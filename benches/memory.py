@@ -19,12 +19,16 @@ INTERVAL = 0.05  # seconds
 class Run:
     """One run of a command: exit status, seconds, CPU seconds, peak RssAnon and peak RSS in bytes."""
 
-    def __init__(self, command, interval=INTERVAL, **streams):
+    def __init__(self, command, interval=INTERVAL, limit=None, **streams):
+        """`limit`: seconds after which the command is killed, so that its exit status is negative."""
         self.rss_anon, self.samples = 0, 0
         begun = time.perf_counter()
         process = subprocess.Popen(command, **streams)
         over = threading.Event()
-        sampler = threading.Thread(target=self._sample, args=(process.pid, interval, over))
+        sampler = threading.Thread(target=self._sample, args=(process, interval, over))
+        killer = threading.Timer(limit, process.kill) if limit else None
+        if killer:
+            killer.start()
         sampler.start()
         # Reads what the command prints where it was asked for, so that it never waits for a full pipe.
         readers = [threading.Thread(target=self._drain, args=(name, pipe)) for name, pipe in
@@ -32,6 +36,8 @@ class Run:
         for reader in readers:
             reader.start()
         _, status, usage = os.wait4(process.pid, 0)
+        if killer:
+            killer.cancel()
         over.set()
         for thread in [sampler, *readers]:
             thread.join()
@@ -44,9 +50,9 @@ class Run:
     def _drain(self, name, pipe):
         setattr(self, name, pipe.read())
 
-    def _sample(self, pid, interval, over):
+    def _sample(self, process, interval, over):
         while not over.is_set():
-            self.rss_anon = max(self.rss_anon, rss_anon(pid))
+            self.rss_anon = max(self.rss_anon, rss_anon(process.pid))
             self.samples += 1
             over.wait(interval)
 

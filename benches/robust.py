@@ -49,8 +49,8 @@ def capinfos(path):
 
 def check(lapwing, path):
     """What is wrong with the scan of `path`, as a list of sentences, and its peak memory."""
-    command = ["timeout", str(TIMEOUT), lapwing, "scan", path, "--format", "json", "--threads", "1"]
-    run = Run(command, interval=0.01, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    command = [lapwing, "scan", path, "--format", "json", "--threads", "1"]
+    run = Run(command, interval=0.01, limit=TIMEOUT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     expected, kind = capinfos(path)
     wrong = []
     errors = run.errors.decode(errors="replace").strip()
