@@ -95,24 +95,44 @@ def hosts(alert):
     return {alert["device"], *alert["peers"]}
 
 
-def raised(expected, alerts):
+def names_by_arp(path):
+    """The IPv4 address that each link-layer address claimed first: alerts about the link name devices by the latter."""
+    packed = path.suffix == ".zst"
+    data = subprocess.run(["zstd", "-dcq", path], capture_output=True, check=True).stdout if packed else path.read_bytes()
+    names, at = {}, 24  # corpus captures are little-endian pcap with microseconds, Ethernet
+    while at + 16 <= len(data):
+        kept = int.from_bytes(data[at + 8:at + 12], "little")
+        frame = data[at + 16:at + 16 + kept]
+        if frame[12:14] == b"\x08\x06" and any(frame[28:32]):
+            names.setdefault(frame[22:28].hex(":"), ".".join(map(str, frame[28:32])))
+        at += 16 + kept
+    return names
+
+
+def raised(expected, alerts, names):
     """Whether an alert says what scenario.toml expects: its kind, who did it, who suffered."""
     by, against = expected.get("by"), set(expected.get("against", []))
     return any(
         alert["kind"] == expected["alert"]
-        and (by is None or by == alert["device"] or (is_link_address(alert["device"]) and by in alert["explanation"]))
+        and (by is None or by == names.get(alert["device"], alert["device"]))
         and (not against or hosts(alert) & against)
         for alert in alerts
     )
 
 
-def accused(scenario, alerts):
-    """Bystanders that an alert is about. Where nobody is named as the one who did it, the alert is about the victim."""
-    victims = {(one["alert"], host) for one in scenario.get("expected", []) + scenario.get("tolerated", [])
-               if "by" not in one for host in one.get("against", [])}
+def accused(scenario, alerts, names):
+    """Bystanders, and victims of the link, that an alert is about. Where nobody is named as the one who did it, the alert is
+    about the victim."""
+    stated = scenario.get("expected", []) + scenario.get("tolerated", [])
+    victims = {(one["alert"], host) for one in stated if "by" not in one for host in one.get("against", [])}
     never = set(scenario.get("never_accused", []))
-    return sorted({f"{alert['kind']} of {alert['device']}" for alert in alerts
-                   if alert["device"] in never and (alert["kind"], alert["device"]) not in victims})
+    suffer = {host for one in stated if one["alert"] == "arp-spoofing" for host in one.get("against", [])}
+    wronged = set()
+    for alert in alerts:
+        host = names.get(alert["device"], alert["device"])
+        if (host in never and (alert["kind"], host) not in victims) or (host in suffer and alert["kind"] == "arp-spoofing"):
+            wronged.add(f"{alert['kind']} of {host}")
+    return sorted(wronged)
 
 
 def corpus_row(lapwing, path):
@@ -127,8 +147,9 @@ def corpus_row(lapwing, path):
         allowed = {one["alert"] for one in scenario.get("tolerated", [])}
         silent = all(alert["kind"] in allowed and alert["severity"] in ("informational", "low") for alert in alerts)
         return Row(name, "silence" + (f" (tolerated: {', '.join(sorted(allowed))})" if allowed else ""), found(alerts), silent, "")
-    missing = [one["alert"] for one in scenario.get("expected", []) if not raised(one, alerts)]
-    wronged = accused(scenario, alerts)
+    names = names_by_arp(path.parent / scenario["capture"])
+    missing = [one["alert"] for one in scenario.get("expected", []) if not raised(one, alerts, names)]
+    wronged = accused(scenario, alerts, names)
     notes = [f"missing: {', '.join(missing)}"] * bool(missing) + [f"accused: {', '.join(wronged)}"] * bool(wronged)
     wanted = ", ".join(sorted({one["alert"] for one in scenario.get("expected", [])})) or "nobody accused"
     return Row(name, wanted, found(alerts), not missing and not wronged, "; ".join(notes))
