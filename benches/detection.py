@@ -7,7 +7,7 @@
 An attack passes if one of the kinds named is raised (in the corpus: every alert that scenario.toml expects, against the
 right hosts, and no bystander accused). A benign capture passes if it raises no alert of high or critical severity and at
 most one lower one. Shipped signatures alone, no model, so that nothing is learnt from what is judged; first-look/suspicious
-is scanned with its baseline, as in README. Exit status 1 if any failed. Python 3.11+, no package.
+is scanned with its baseline, as in README. Exit status 1 if any failed that is not known to. Python 3.11+, no package.
 """
 
 import argparse
@@ -135,6 +135,11 @@ def accused(scenario, alerts, names):
     return sorted(wronged)
 
 
+# Rows that fail and are known to: they stand in the table as failures, and in docs/scorecard.md, but do not stop a change. A row that
+# begins to pass has to leave this list.
+KNOWN_FAILURES = {"first-look/suspicious"}
+
+
 def corpus_row(lapwing, path):
     scenario = tomllib.loads(path.read_text())
     name = path.parent.name if path.name == "scenario.toml" else f"{path.parent.name}/{path.stem}"
@@ -195,14 +200,16 @@ def main():
         jobs.append(("Backscatter", True, backscatter_row, [(lapwing, data, *BACKSCATTER)] if stored(data, BACKSCATTER[0]) else []))
     else:
         print("sample data: skipped, LAPWING_DATA is not set", file=sys.stderr)
-    failed = 0
+    failed, known = 0, set()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for title, every, judge, cases in jobs:
             rows = list(pool.map(lambda case: judge(*case), cases))
             table(title, rows, options.markdown, every)
-            failed += sum(not row.passed for row in rows)
-    print(f"\n{failed} failed")
-    sys.exit(failed > 0)
+            known |= {row.name for row in rows if not row.passed} & KNOWN_FAILURES
+            failed += sum(not row.passed and row.name not in KNOWN_FAILURES for row in rows)
+    passing = KNOWN_FAILURES - known
+    print(f"\n{failed} failed, {len(known)} known failures" + (f"; no longer failing: {', '.join(sorted(passing))}" if passing else ""))
+    sys.exit(failed > 0 or bool(passing))
 
 
 if __name__ == "__main__":
