@@ -193,3 +193,21 @@ fn the_published_schema_is_that_of_the_alerts() {
         assert!(alert.keys().all(|key| known.contains_key(key)));
     }
 }
+
+#[test]
+fn a_broken_time_in_the_very_first_frame_changes_nothing_but_a_count() {
+    let folder = tempfile::tempdir().unwrap();
+    let broken = folder.path().join("broken.pcap");
+    let mut bytes = fs::read(corpus("port-scan-connect/capture.pcap")).unwrap();
+    // The seconds of the first record, behind the file's header of 24 bytes: the year 2096.
+    bytes[24..28].copy_from_slice(&4_000_000_000_u32.to_le_bytes());
+    fs::write(&broken, bytes).unwrap();
+    let scan = |path: &Path| -> serde_json::Value {
+        serde_json::from_str(&stdout(&lapwing(&["scan", text(path), "--format", "json"]).code(0))).unwrap()
+    };
+    let (whole, broken) = (scan(&corpus("port-scan-connect/capture.pcap")), scan(&broken));
+    assert_eq!(broken["summary"]["coverage"]["frames_with_unbelievable_time"], 1);
+    assert_eq!(broken["summary"]["coverage"]["late_frames"], serde_json::Value::Null);
+    assert_eq!(broken["summary"]["last"], whole["summary"]["last"]);
+    assert_eq!(broken["alerts"][0]["explanation"], whole["alerts"][0]["explanation"]);
+}

@@ -8,6 +8,11 @@ use lapwing_capture::Timestamp;
 /// flow.
 const LARGEST_JUMP: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// Frames in a row that must lie more than a day behind the clock, and agree with each other, before they outvote a clock
+/// that rests on the first frame alone. Going ahead takes two; time that runs back is what detectors are promised never to
+/// see, so it takes one more, and once any second frame agreed with the first it does not happen at all.
+const FRAMES_THAT_OUTVOTE_THE_FIRST: u64 = 3;
+
 /// How far frames may lie behind the clock before they count as late: reordering between queues is common below.
 const LATE_AFTER: Duration = Duration::from_secs(1);
 
@@ -16,9 +21,14 @@ const LATE_AFTER: Duration = Duration::from_secs(1);
 pub(crate) struct Clock {
     now: Option<Timestamp>,
     held: Option<Timestamp>,
+    /// A second frame lay within a day of the clock: from then on it never runs back.
+    confirmed: bool,
+    /// The frames in a row that contradict an unconfirmed clock: the first one's time, and how many there are.
+    dissent: Option<(Timestamp, u64)>,
     /// Frames whose time ran back by more than a second.
     pub(crate) late_frames: u64,
-    /// Frames whose time jumped ahead by more than a day without a second frame that agreed.
+    /// Frames whose time jumped ahead by more than a day without a second frame that agreed; a first frame that was outvoted
+    /// is one of them.
     pub(crate) held_frames: u64,
 }
 
@@ -31,6 +41,9 @@ pub(crate) enum Tick {
     Second(Timestamp),
     /// The time is not believed: the frame counts as captured now.
     Held(Timestamp),
+    /// The first frame's time was broken, and the frames after it outvoted it: what was noted so far was noted at no time. The
+    /// clock begins anew, and this is when the frames that agree began.
+    Restart(Timestamp),
 }
 
 impl Clock {
@@ -46,6 +59,17 @@ impl Clock {
             self.now = Some(time);
             return Tick::Second(whole_second(time));
         };
+        let a_day_apart = time.plus(LARGEST_JUMP) < now || time > now.plus(LARGEST_JUMP);
+        if !a_day_apart {
+            self.confirmed = true;
+        } else if let Some(first) = self.outvoted_by(time, now) {
+            // Those before this one were counted as late.
+            self.late_frames -= FRAMES_THAT_OUTVOTE_THE_FIRST - 1;
+            self.held_frames += 1;
+            self.now = Some(time);
+            self.confirmed = true;
+            return Tick::Restart(first);
+        }
         if time <= now {
             self.held = None;
             if now > time.plus(LATE_AFTER) {
@@ -63,13 +87,34 @@ impl Clock {
         if time.seconds() > now.seconds() { Tick::Second(whole_second(time)) } else { Tick::Same }
     }
 
+    /// Notes a frame a day or more away from a clock that nothing confirmed yet; when it is the last of those needed to outvote
+    /// the first frame, the time of the first of them.
+    fn outvoted_by(&mut self, time: Timestamp, now: Timestamp) -> Option<Timestamp> {
+        if self.confirmed || time > now {
+            self.dissent = None;
+            return None;
+        }
+        let (first, frames) = match self.dissent {
+            Some((first, frames)) if near(first, time) => (first.min(time), frames + 1),
+            _ => (time, 1),
+        };
+        self.dissent = Some((first, frames));
+        (frames >= FRAMES_THAT_OUTVOTE_THE_FIRST).then_some(first)
+    }
+
     /// Whether the frame before also claimed a time near this one.
     fn agrees(&self, time: Timestamp) -> bool {
-        self.held.is_some_and(|held| time.nanos_since(held).unsigned_abs() <= LARGEST_JUMP.as_nanos() as u64)
+        self.held.is_some_and(|held| near(held, time))
     }
 }
 
-fn whole_second(time: Timestamp) -> Timestamp {
+/// Whether the two lie within a day.
+fn near(one: Timestamp, other: Timestamp) -> bool {
+    other.nanos_since(one).unsigned_abs() <= LARGEST_JUMP.as_nanos() as u64
+}
+
+/// The whole second that `time` lies in.
+pub(crate) fn whole_second(time: Timestamp) -> Timestamp {
     Timestamp::from_seconds(time.seconds())
 }
 
@@ -107,5 +152,37 @@ mod tests {
         clock.observe(at(100));
         clock.observe(at(100 + 2 * DAY));
         assert_eq!(clock.observe(at(101 + 2 * DAY)), Tick::Second(at(101 + 2 * DAY)));
+    }
+
+    #[test]
+    fn a_first_frame_from_the_future_is_outvoted() {
+        let mut clock = Clock::default();
+        clock.observe(at(5_000 * DAY));
+        assert_eq!(clock.observe(at(100)), Tick::Same);
+        assert_eq!(clock.observe(at(101)), Tick::Same);
+        assert_eq!(clock.observe(at(102)), Tick::Restart(at(100)));
+        assert_eq!(clock.observe(at(103)), Tick::Second(at(103)));
+        assert_eq!((clock.held_frames, clock.late_frames), (1, 0));
+    }
+
+    #[test]
+    fn frames_that_do_not_agree_with_each_other_outvote_nothing() {
+        let mut clock = Clock::default();
+        clock.observe(at(100 * DAY));
+        for day in [10, 20, 30, 40] {
+            assert_eq!(clock.observe(at(day * DAY)), Tick::Same);
+        }
+        assert_eq!((clock.now(), clock.late_frames), (Some(at(100 * DAY)), 4));
+    }
+
+    #[test]
+    fn a_clock_that_a_second_frame_confirmed_never_runs_back() {
+        let mut clock = Clock::default();
+        clock.observe(at(100 * DAY));
+        clock.observe(at(100 * DAY));
+        for second in 0..10 {
+            assert_eq!(clock.observe(at(second)), Tick::Same);
+        }
+        assert_eq!(clock.now(), Some(at(100 * DAY)));
     }
 }

@@ -14,6 +14,9 @@ use crate::work::{Tick, Work};
 /// one second does not pile up what could be let go.
 const SWEEP_EVERY_FRAMES: u64 = 1_024;
 
+/// Frames are counted from 1.
+const FIRST_FRAME: u64 = 1;
+
 /// The one place that sees every batch in order before lanes share it out: it moves the clock, puts fragments together
 /// and says which packets go to which shard.
 pub(crate) struct Orderer {
@@ -89,6 +92,17 @@ impl Orderer {
                     work.ticks.push(Tick { frame: number, second, begins: true });
                 }
                 clock::Tick::Held(now) => held.push_back((number, now)),
+                clock::Tick::Restart(begin) => {
+                    // Captures hand over far more than the few frames of a restart at once, so the first frame's packets and
+                    // the ticks it caused are still here; where they are not, one flow keeps a broken start.
+                    self.first = Some(begin);
+                    self.swept = number;
+                    work.ticks.clear();
+                    work.ticks.push(Tick { frame: first_number, second: clock::whole_second(begin), begins: true });
+                    if first_number == FIRST_FRAME {
+                        held.push_back((FIRST_FRAME, begin));
+                    }
+                }
                 clock::Tick::Same if number - self.swept >= SWEEP_EVERY_FRAMES => {
                     self.swept = number;
                     let second = Timestamp::from_seconds(self.clock.now().unwrap_or(index.time).seconds());
