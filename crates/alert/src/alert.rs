@@ -60,6 +60,12 @@ pub struct Alert {
     /// What detections must share to be merged into it, besides the subject.
     #[serde(skip)]
     pub(crate) merged_kind: String,
+    /// Confidence of the detection that the explanation is from.
+    #[serde(skip)]
+    pub(crate) told_confidence: f32,
+    /// When it opened: the time of its first detection, which may be long after the traffic that it rests on began.
+    #[serde(skip)]
+    pub(crate) opened: Timestamp,
     /// What it is about, as detectors name it.
     #[serde(skip)]
     pub subject: Subject,
@@ -142,6 +148,8 @@ impl Alert {
             status: Status::Open,
             suppressed_by: None,
             merged_kind: merged_kind(detection),
+            told_confidence: 0.0,
+            opened: detection.time,
             subject: detection.subject,
             flows: Vec::new(),
         };
@@ -153,7 +161,10 @@ impl Alert {
     pub(crate) fn take_in(&mut self, detection: &Detection) {
         self.revision += 1;
         self.count += 1;
-        if self.count == 1 || detection.severity >= self.severity {
+        // What is told is the worst; of the equally bad the surest; of the equally sure the latest.
+        let is_surest = detection.confidence >= self.told_confidence;
+        if self.count == 1 || detection.severity > self.severity || detection.severity == self.severity && is_surest {
+            self.told_confidence = detection.confidence;
             self.severity = detection.severity;
             self.title = detection.title.to_string();
             self.explanation.clone_from(&detection.explanation);

@@ -109,7 +109,7 @@ impl Merger {
 }
 
 fn belongs(alert: &Alert, detection: &Detection, config: &AlertConfig) -> bool {
-    detection.first <= alert.last_seen.plus(config.quiet) && detection.time < alert.first_seen.plus(config.longest)
+    detection.first <= alert.last_seen.plus(config.quiet) && detection.time < alert.opened.plus(config.longest)
 }
 
 #[cfg(test)]
@@ -153,6 +153,17 @@ mod tests {
         let mut ids: Vec<String> = merger.into_alerts().into_iter().map(|alert| alert.id).collect();
         ids.dedup();
         assert_eq!(ids.len(), 4);
+    }
+
+    #[test]
+    fn what_began_long_ago_opens_one_alert_when_it_is_noticed() {
+        let mut merger = Merger::default();
+        for seconds in [200_000, 200_060, 200_120] {
+            let mut slow = detection("beacon", 1, seconds);
+            slow.first = Timestamp::from_seconds(0);
+            merger.take_in(&slow);
+        }
+        assert_eq!(merger.into_alerts().len(), 1);
     }
 
     #[test]
