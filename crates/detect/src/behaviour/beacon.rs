@@ -50,8 +50,15 @@ const JUDGED_AT: &[u32] = &[10, 13, 16, 20, 25, 32, 40];
 /// Evidence is kept from this contact on.
 const EVIDENCE_FROM: u32 = 4;
 
+/// After so many seconds without a contact, or four times the longest interval before, whichever is more, the count begins
+/// anew: what was contacted last week is another story.
+const FORGOTTEN: f64 = 6.0 * 3600.0;
+
 /// A connection shows its rhythm after this many seconds.
 const LONG_CONNECTION: f64 = 120.0;
+
+/// Share of the beats inside a connection that have to carry a message.
+const SAYS_SOMETHING: f64 = 0.8;
 
 /// See the module.
 #[derive(Debug)]
@@ -65,7 +72,6 @@ pub struct Beacon {
 struct Pair {
     contacts: u32,
     latest: Timestamp,
-    first: Timestamp,
     last: Timestamp,
     /// Seconds between contacts, a ring once full.
     intervals: Vec<f32>,
@@ -100,7 +106,7 @@ impl Beacon {
                     return;
                 }
                 let pair = self.pairs.entry(key);
-                (pair.contacts, pair.latest, pair.first, pair.last) = (1, earlier, earlier, earlier);
+                (pair.contacts, pair.latest, pair.last) = (1, earlier, earlier);
                 pair
             }
         };
@@ -124,6 +130,12 @@ impl Pair {
         if interval < SAME_CONTACT {
             return false;
         }
+        let longest = self.intervals.iter().copied().fold(0.0, f32::max);
+        if interval > FORGOTTEN.max(4.0 * f64::from(longest)) {
+            let moment = flow.start;
+            *self = Self { contacts: 1, latest: moment, last: flow.last, ..Self::default() };
+            return false;
+        }
         if self.intervals.len() < REMEMBERED {
             self.intervals.push(interval as f32);
         } else {
@@ -145,8 +157,10 @@ impl Pair {
     fn measurement(&self, key: (Address, Address, u8, u16), time: Timestamp, local: &LocalNetworks) -> Measurement {
         let rhythm = Rhythm::of(&self.intervals);
         let sizes = 1.0 - (f64::from(self.sent.deviation()) / f64::from(self.sent.mean.max(1.0))).min(1.0);
-        let span = self.latest.seconds_since(self.first).max(1e-9);
-        let coverage = (rhythm.median * f64::from(self.contacts - 1) / span).min(1.0);
+        // The span of the contacts remembered; those before are told of in measurements before.
+        let span = self.intervals.iter().copied().map(f64::from).sum::<f64>().max(1e-9);
+        let first = Timestamp::from_nanos(self.latest.nanos().saturating_sub((span * 1e9) as i64));
+        let coverage = (rhythm.median * self.intervals.len() as f64 / span).min(1.0);
         let regularity = (1.0 - rhythm.dispersion / 0.5).clamp(0.0, 1.0);
         let symmetry = 1.0 - rhythm.skewness.abs();
         let score = (regularity + symmetry + sizes + coverage) / 4.0;
@@ -155,9 +169,9 @@ impl Pair {
             time,
             service: "beacon",
             detector: INFO.name,
-            subject: Subject::HostPair { source, target },
+            subject: Subject::Host(source),
             peers: vec![target],
-            first: self.first,
+            first,
             last: self.last,
             evidence: self.evidence.flows(),
             fields: fields(
@@ -242,7 +256,9 @@ fn connection(flow: &Flow, time: Timestamp, local: &LocalNetworks, found: &mut F
         0.0
     };
     let contacts = (mean * f64::from(gaps.count) / period.max(1e-9)).min(f64::from(gaps.count)) as u64 + 1;
-    if contacts < 20 || period < 1.0 {
+    // TCP keep-alives come by a clock too, and say nothing: an old byte at most.
+    let messages = u64::from(flow.orig.payload_packets.saturating_sub(flow.orig.retransmissions));
+    if contacts < 20 || period < 1.0 || (messages as f64) < SAYS_SOMETHING * contacts as f64 {
         return;
     }
     let (source, target) = (flow.originator.address, flow.responder.address);
@@ -250,7 +266,7 @@ fn connection(flow: &Flow, time: Timestamp, local: &LocalNetworks, found: &mut F
         time,
         service: "beacon",
         detector: INFO.name,
-        subject: Subject::HostPair { source, target },
+        subject: Subject::Host(source),
         peers: vec![target],
         first: flow.start,
         last: flow.last,
@@ -276,12 +292,19 @@ fn fields(
         ("scope", Value::Text(scope.into())),
         ("source", Value::Address(source)),
         ("target", Value::Address(target)),
-        ("outside_target", Value::Flag(target_scope == Scope::Outside)),
+        ("outside_target", Value::Flag(target_scope == Scope::Outside && !is_neighbour(source, target))),
         ("protocol", Value::Text(transport(protocol).into())),
         ("port", Value::Count(u64::from(port))),
     ];
     fields.extend_from_slice(more);
     fields
+}
+
+/// Whether two addresses share the prefix that links usually have (/24, /64): such a peer is at home even where the site's
+/// addresses are public and nobody named its networks.
+fn is_neighbour(source: Address, target: Address) -> bool {
+    let length = if source.is_v4() { 15 } else { 8 };
+    source.0[..length] == target.0[..length]
 }
 
 impl Detector for Beacon {
@@ -390,6 +413,7 @@ mod tests {
     fn a_heartbeat_inside_one_connection_counts_its_beats() {
         let mut heartbeat = flow("10.0.0.1:40000", "198.51.100.1:4444", 6, Shape::Conversation);
         heartbeat.orig.gaps = Moments::default();
+        heartbeat.orig.payload_packets = 31;
         for _ in 0..30 {
             // A message, and a moment later the acknowledgment of its answer.
             heartbeat.orig.gaps.add(0.05);
@@ -401,6 +425,28 @@ mod tests {
         assert!((last(&found, "period_seconds") - 30.0).abs() < 0.5, "{:?}", found.measurements);
         assert!((28.0..=32.0).contains(&last(&found, "contacts")));
         assert!(last(&found, "regularity") > 0.95);
+    }
+
+    #[test]
+    fn tcp_keep_alives_are_no_beats() {
+        let mut idle = flow("10.0.0.1:40000", "198.51.100.1:80", 6, Shape::Conversation);
+        (0..60).for_each(|_| idle.orig.gaps.add(10.0));
+        idle.last = Timestamp::from_seconds(1000 + 600);
+        let mut found = Found::default();
+        connection(&idle, idle.last, &LocalNetworks::default(), &mut found);
+        assert!(found.measurements.is_empty());
+    }
+
+    #[test]
+    fn contacts_of_last_week_are_another_story() {
+        let mut second = 0;
+        let found = contacts(21, || {
+            second += 1;
+            if second == 1 { 3.0 * 86_400.0 } else { 60.0 }
+        });
+        let measured = found.measurements.last().unwrap();
+        assert_eq!((last(&found, "contacts"), last(&found, "coverage")), (20.0, 1.0));
+        assert!(measured.first > Timestamp::from_seconds(3 * 86_400));
     }
 
     #[test]
