@@ -24,7 +24,8 @@ pub const SHARDS: usize = 64;
 /// What a detector's state belongs to: all observations about one such thing reach the same shard, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Partition {
-    /// The host that acts: who really sent the flow's first packet ([`actor`]).
+    /// The host that acts: who really sent the flow's first packet ([`actor`]); for an ICMP error the host that it is sent to,
+    /// for it answers what that host did.
     Actor,
     /// The host acted upon: the other end.
     Target,
@@ -48,6 +49,7 @@ impl Partition {
             Observation::Arp(_) => return matches!(self, Self::Network | Self::Link).then_some(0),
         };
         Some(match self {
+            Self::Actor if is_icmp_error(flow) => shard_of(fold(&flow.responder.address)),
             Self::Actor => shard_of(fold(&actor(flow))),
             Self::Target => shard_of(fold(&target(flow))),
             Self::HostPair => shard_of(fold(&flow.originator.address) ^ fold(&flow.responder.address)),
@@ -73,6 +75,16 @@ pub fn target(flow: &Flow) -> Address {
 /// Zeek's history begins with `^` where it took the receiver of the first packet for the originator.
 pub(crate) fn first_packet_from_responder(flow: &Flow) -> bool {
     flow.history.first() == Some(b'^')
+}
+
+/// Messages that answer a packet which could not be delivered: RFC 792 (unreachable, source quench, redirect, time exceeded,
+/// parameter problem), RFC 4443 (types below 128).
+fn is_icmp_error(flow: &Flow) -> bool {
+    match flow.protocol {
+        1 => matches!(flow.originator.port, 3 | 4 | 5 | 11 | 12),
+        58 => flow.originator.port < 128,
+        _ => false,
+    }
 }
 
 fn fold(address: &Address) -> u64 {

@@ -155,6 +155,24 @@ impl Source {
         (due || slow_due).then(|| self.measurement(key, now, time, local))
     }
 
+    /// What a sweep has to say: hosts that came since the last measurement.
+    fn left(
+        &mut self,
+        key: (Address, u16, u8),
+        now: u32,
+        time: Timestamp,
+        local: &LocalNetworks,
+    ) -> Option<Measurement> {
+        let last = second(self.long.last);
+        let (short, long) = (self.failed.count(last, SHORT), self.failed.count(last, LONG));
+        if now.saturating_sub(last) > SHORT + MINUTE {
+            return None;
+        }
+        let due = self.steps.unreported(short, FLOOR);
+        let slow_due = self.slow_steps.unreported(long, 2 * FLOOR) && long > short;
+        (due || slow_due).then(|| self.measurement(key, last, time, local))
+    }
+
     fn measurement(
         &self,
         (source, port, protocol): (Address, u16, u8),
@@ -226,12 +244,9 @@ impl Detector for HorizontalScan {
         if !std::mem::take(&mut self.stirred) {
             return;
         }
+        let now_second = second(now);
         for (key, source) in self.sources.iter_mut() {
-            let last = second(source.long.last);
-            let failed = source.failed.count(last, SHORT);
-            if second(now).saturating_sub(last) <= SHORT + MINUTE && source.steps.unreported(failed, FLOOR) {
-                found.measurements.push(source.measurement(*key, last, now, &self.local));
-            }
+            found.measurements.extend(source.left(*key, now_second, now, &self.local));
         }
     }
 

@@ -3,7 +3,8 @@
 //! # What it sees
 //! Per source, target and transport: how many different ports got attempts that came to nothing (refused, unanswered,
 //! half open, or opened without a word), in a minute, in five minutes and in six hours; how many different ports did
-//! talk; by which style of packet. Emits service `pair_window`.
+//! talk; by which style of packet. The ICMP port unreachables that the target sends back count as its refusals of UDP.
+//! Emits service `pair_window`.
 //!
 //! # Why it matters
 //! Whoever attacks a device first asks which services it runs (ATT&CK T1046, T1595.001).
@@ -20,6 +21,7 @@ use lapwing_decode::Address;
 use lapwing_flow::Flow;
 use lapwing_protocol::{LocalNetworks, Observation, Observed, Scope, transport};
 
+use super::growth::new_share;
 use super::outcomes::Outcomes;
 use super::probe::{Outcome, Probe, probe};
 use super::second;
@@ -41,6 +43,11 @@ const PAIRS: usize = 8_192;
 /// Places for pairs with one failed port so far, over all shards: 16 bytes each.
 const FIRST_SIGHTS: usize = 16_384;
 
+/// Host pairs between which ports were called unreachable, over all shards: 4,096 × 48 bytes.
+const REFUSING_PAIRS: usize = 4_096;
+
+const UDP: u8 = 17;
+
 /// The windows in seconds: a burst, Zeek's scan interval, and a working half-day for slow scans.
 const MINUTE: u32 = 60;
 const SHORT: u32 = 300;
@@ -54,10 +61,18 @@ const FLOOR: u32 = 5;
 pub struct VerticalScan {
     pairs: Table<(Address, Address, u8), Pair>,
     first_sights: FirstSight,
+    /// By source and target: the target's port unreachables. They come while the UDP flows that they answer are still open.
+    unreachables: Table<(Address, Address), Unreachables>,
     /// Some pair has reached the floor since the last sweep.
     stirred: bool,
     local: LocalNetworks,
     next_sweep: i64,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Unreachables {
+    packets: f64,
+    last: u32,
 }
 
 #[derive(Debug, Default)]
@@ -68,6 +83,8 @@ struct Pair {
     long: Outcomes,
     steps: Steps,
     slow_steps: Steps,
+    /// Unreachables that the last measurement told of.
+    refused_said: u32,
     evidence: Evidence,
 }
 
@@ -78,10 +95,27 @@ impl VerticalScan {
         Self {
             pairs: Table::new(PAIRS / SHARDS),
             first_sights: FirstSight::new(FIRST_SIGHTS / SHARDS),
+            unreachables: Table::new(REFUSING_PAIRS / SHARDS),
             stirred: false,
             local,
             next_sweep: i64::MIN,
         }
+    }
+
+    /// Counts port unreachables (RFC 792 type 3 code 3, RFC 4443 type 1 code 4): only the host that was asked sends those.
+    fn unreachable(&mut self, flow: &Flow, ended: bool) {
+        let kind = (flow.protocol, flow.originator.port, flow.responder.port);
+        if !matches!(kind, (1, 3, 3) | (58, 1, 4)) {
+            return;
+        }
+        let share = new_share(flow, ended);
+        let known = self.unreachables.entry((flow.responder.address, flow.originator.address));
+        let now = second(flow.last);
+        if now.saturating_sub(known.last) > LONG {
+            known.packets = 0.0;
+        }
+        known.packets += flow.orig.packets as f64 * share;
+        known.last = known.last.max(now);
     }
 
     fn ended(&mut self, flow: &Flow, time: Timestamp, found: &mut Found) {
@@ -118,10 +152,21 @@ impl VerticalScan {
         };
         pair.add(&probe, flow, now);
         self.stirred |= pair.long.failed() >= FLOOR;
-        if let Some(measurement) = pair.due(key, now, time) {
+        if let Some(measurement) = pair.due(key, now, time, refused(&mut self.unreachables, key)) {
             found.measurements.push(measurement);
         }
     }
+}
+
+/// Port unreachables that the target of `key` sent back.
+fn refused(
+    unreachables: &mut Table<(Address, Address), Unreachables>,
+    (source, target, protocol): (Address, Address, u8),
+) -> u32 {
+    if protocol != UDP {
+        return 0;
+    }
+    unreachables.get_mut(&(source, target)).map_or(0, |known| known.packets.round() as u32)
 }
 
 impl Pair {
@@ -140,25 +185,54 @@ impl Pair {
         }
     }
 
-    fn due(&mut self, key: (Address, Address, u8), now: u32, time: Timestamp) -> Option<Measurement> {
+    fn due(
+        &mut self,
+        key: (Address, Address, u8),
+        now: u32,
+        time: Timestamp,
+        unreachables: u32,
+    ) -> Option<Measurement> {
         let short = self.failed.count(now, SHORT);
         let long = self.failed.count(now, LONG);
         let due = self.steps.reached(short, FLOOR);
         let slow_due = self.slow_steps.reached(long, 2 * FLOOR) && long > short;
-        (due || slow_due).then(|| self.measurement(key, now, time))
+        (due || slow_due).then(|| self.measurement(key, now, time, unreachables))
+    }
+
+    /// What a sweep has to say: ports that came since the last measurement, or refusals of ports that were told of.
+    fn left(
+        &mut self,
+        key: (Address, Address, u8),
+        now: u32,
+        time: Timestamp,
+        unreachables: u32,
+    ) -> Option<Measurement> {
+        let last = second(self.long.last);
+        let (short, long) = (self.failed.count(last, SHORT), self.failed.count(last, LONG));
+        if now.saturating_sub(last) > SHORT + MINUTE {
+            return None;
+        }
+        let due = self.steps.unreported(short, FLOOR);
+        let slow_due = self.slow_steps.unreported(long, 2 * FLOOR) && long > short;
+        let refused_due = short >= FLOOR && unreachables > self.refused_said;
+        (due || slow_due || refused_due).then(|| self.measurement(key, last, time, unreachables))
     }
 
     fn measurement(
-        &self,
+        &mut self,
         (source, target, protocol): (Address, Address, u8),
         now: u32,
         time: Timestamp,
+        unreachables: u32,
     ) -> Measurement {
+        self.refused_said = unreachables;
         let failed = self.failed.count(now, SHORT);
         let failed_long = self.failed.count(now, LONG).max(failed);
         let answered = self.answered.count(now, SHORT);
         // A slow scan's sentence tells the long window's story.
         let outcomes = if failed_long > failed { &self.long } else { &self.short };
+        // An unreachable says that a datagram was refused which seemed unanswered.
+        let refused = unreachables.min(outcomes.unanswered);
         let count = |value: u32| Value::Count(u64::from(value));
         let seconds = self.long.last.seconds_since(self.long.first).max(1.0);
         let mut ports: Vec<u32> = self.failed.things().collect();
@@ -186,8 +260,8 @@ impl Pair {
                 ("failed_ports_per_minute", Value::Number(f64::from(failed_long) * 60.0 / seconds)),
                 ("answered_ports", count(answered)),
                 ("failed_share", Value::Number(f64::from(failed_long) / f64::from((failed_long + answered).max(1)))),
-                ("refused", count(outcomes.refused)),
-                ("unanswered", count(outcomes.unanswered)),
+                ("refused", count(outcomes.refused + refused)),
+                ("unanswered", count(outcomes.unanswered - refused)),
                 ("half_open", count(outcomes.half_open)),
                 ("empty", count(outcomes.empty)),
                 ("ports", Value::Text(ports.into())),
@@ -207,8 +281,13 @@ impl Detector for VerticalScan {
 
     fn observe(&mut self, batch: &[Observed<'_>], found: &mut Found) {
         for observed in batch {
-            if let Observation::FlowEnded(flow) = observed.fact {
-                self.ended(flow, observed.time, found);
+            match observed.fact {
+                Observation::FlowEnded(flow) => {
+                    self.unreachable(flow, true);
+                    self.ended(flow, observed.time, found);
+                }
+                Observation::FlowProgress(flow) => self.unreachable(flow, false),
+                _ => {}
             }
         }
     }
@@ -221,17 +300,14 @@ impl Detector for VerticalScan {
         if !std::mem::take(&mut self.stirred) {
             return;
         }
+        let now_second = second(now);
         for (key, pair) in self.pairs.iter_mut() {
-            let last = second(pair.long.last);
-            let failed = pair.failed.count(last, SHORT);
-            if second(now).saturating_sub(last) <= SHORT + MINUTE && pair.steps.unreported(failed, FLOOR) {
-                found.measurements.push(pair.measurement(*key, last, now));
-            }
+            found.measurements.extend(pair.left(*key, now_second, now, refused(&mut self.unreachables, *key)));
         }
     }
 
     fn evicted(&self) -> u64 {
-        self.pairs.evicted()
+        self.pairs.evicted() + self.unreachables.evicted()
     }
 }
 
@@ -282,6 +358,48 @@ mod tests {
         let long: Vec<_> = found.measurements.iter().map(|m| m.get("failed_ports_long").cloned()).collect();
         assert!(long.contains(&Some(Value::Count(22))) || long.contains(&Some(Value::Count(25))), "{long:?}");
         assert!(ports_seen(&found).iter().all(|&ports| ports < 5));
+    }
+
+    #[test]
+    fn unreachables_are_refusals_of_udp_ports() {
+        let (mut scan, mut found) = (VerticalScan::new(LocalNetworks::default()), Found::default());
+        let mut errors = flow("10.0.0.2:3", "10.0.0.1:3", 1, Shape::Unanswered);
+        errors.orig.packets = 7;
+        end(&mut scan, &errors, &mut found);
+        for port in 1..=1_000 {
+            let knock = flow("10.0.0.1:40000", &format!("10.0.0.2:{port}"), 17, Shape::Unanswered);
+            end(&mut scan, &at(knock, 1000.0 + f64::from(port) * 0.01), &mut found);
+        }
+        scan.advance(Timestamp::from_seconds(1_100), &mut found);
+        let last = found.measurements.last().unwrap();
+        assert_eq!(last.get("style"), Some(&Value::Text("UDP".into())));
+        // The first of all is not counted: whoever tries one port only is not watched.
+        assert_eq!((last.get("refused"), last.get("unanswered")), (Some(&Value::Count(7)), Some(&Value::Count(992))));
+    }
+
+    #[test]
+    fn unreachables_that_come_last_are_told_at_the_end() {
+        let (mut scan, mut found) = (VerticalScan::new(LocalNetworks::default()), Found::default());
+        for port in 1..=20 {
+            let knock = flow("10.0.0.1:40000", &format!("10.0.0.2:{port}"), 17, Shape::Unanswered);
+            end(&mut scan, &knock, &mut found);
+        }
+        let mut errors = flow("10.0.0.2:3", "10.0.0.1:3", 1, Shape::Unanswered);
+        errors.orig.packets = 5;
+        end(&mut scan, &errors, &mut found);
+        scan.advance(Timestamp::from_seconds(1_001), &mut found);
+        assert_eq!(found.measurements.last().unwrap().get("refused"), Some(&Value::Count(5)));
+    }
+
+    #[test]
+    fn a_slow_scan_is_counted_to_its_end() {
+        let (mut scan, mut found) = (VerticalScan::new(LocalNetworks::default()), Found::default());
+        for port in 1..=21 {
+            let knock = flow("10.0.0.1:40000", &format!("10.0.0.2:{port}"), 6, Shape::Unanswered);
+            end(&mut scan, &at(knock, 1000.0 + 600.0 * f64::from(port)), &mut found);
+        }
+        scan.advance(Timestamp::from_seconds(1000 + 600 * 21 + 1), &mut found);
+        assert_eq!(found.measurements.last().unwrap().get("failed_ports_long"), Some(&Value::Count(21)));
     }
 
     #[test]
