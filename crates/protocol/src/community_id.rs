@@ -27,15 +27,21 @@ impl CommunityId {
     pub fn of(protocol: u8, one: Endpoint, other: Endpoint, one_way: bool, seed: u16) -> Self {
         // A one-way ICMP message has no counterpart to meet, so its direction stays.
         let (source, destination) = if one_way || one <= other { (one, other) } else { (other, one) };
-        let mut hash = Sha1::new();
-        hash.update(seed.to_be_bytes());
-        hash.update(wire(&source.address));
-        hash.update(wire(&destination.address));
-        hash.update([protocol, 0]);
+        // Gathered first: one call that hashes one block is half the time of five that fill it.
+        let mut text = [0; 2 + 16 + 16 + 2 + 4];
+        let mut length = 0;
+        let mut append = |bytes: &[u8]| {
+            text[length..length + bytes.len()].copy_from_slice(bytes);
+            length += bytes.len();
+        };
+        append(&seed.to_be_bytes());
+        append(wire(&source.address));
+        append(wire(&destination.address));
+        append(&[protocol, 0]);
         if has_ports(protocol) {
-            hash.update(ports(source, destination));
+            append(&ports(source, destination));
         }
-        Self(hash.finalize().into())
+        Self(Sha1::digest(&text[..length]).into())
     }
 }
 

@@ -6,9 +6,10 @@
 use std::io::Write as _;
 
 use lapwing_capture::Timestamp;
-use lapwing_decode::Address;
 use lapwing_flow::Flow;
 
+use crate::fields::{EachField, each_field};
+use crate::line::Line;
 use crate::{CONN_FIELDS, FieldValue, LocalNetworks};
 
 /// How flows are written.
@@ -27,13 +28,14 @@ pub enum LogFormat {
 pub struct ConnLog {
     format: LogFormat,
     local: LocalNetworks,
+    line: Line,
 }
 
 impl ConnLog {
     /// A writer in one form.
     #[must_use]
     pub fn new(format: LogFormat, local: LocalNetworks) -> Self {
-        Self { format, local }
+        Self { format, local, line: Line::new() }
     }
 
     /// Appends what stands before the rows; `first` is the time of the first packet.
@@ -66,12 +68,19 @@ impl ConnLog {
     }
 
     /// Appends one flow.
-    pub fn row(&self, flow: &Flow, out: &mut Vec<u8>) {
-        match self.format {
-            LogFormat::Zeek => self.separated(flow, b'\t', b"-", out),
-            LogFormat::Csv => self.separated(flow, b',', b"", out),
-            LogFormat::Json => self.json(flow, out),
+    pub fn row(&mut self, flow: &Flow, out: &mut Vec<u8>) {
+        let Self { line, local, format } = self;
+        line.clear();
+        match format {
+            LogFormat::Zeek => each_field(flow, local, &mut Separated { line, separator: b'\t', unset: b"-" }),
+            LogFormat::Csv => each_field(flow, local, &mut Separated { line, separator: b',', unset: b"" }),
+            LogFormat::Json => {
+                line.byte(b'{');
+                each_field(flow, local, &mut Json { line });
+            }
         }
+        line.replace_last(if *format == LogFormat::Json { b"}\n" } else { b"\n" });
+        out.extend_from_slice(line.bytes());
     }
 
     /// Appends what stands after the rows; `last` is the time of the last packet.
@@ -83,117 +92,60 @@ impl ConnLog {
         }
     }
 
-    fn separated(&self, flow: &Flow, separator: u8, unset: &[u8], out: &mut Vec<u8>) {
-        for field in CONN_FIELDS {
-            match (field.get)(flow, &self.local) {
-                FieldValue::Unset => out.extend_from_slice(unset),
-                FieldValue::Bool(value) => out.push(if value { b'T' } else { b'F' }),
-                value => write_value(value, out),
-            }
-            out.push(separator);
-        }
-        out.pop();
-        out.push(b'\n');
-    }
+}
 
-    fn json(&self, flow: &Flow, out: &mut Vec<u8>) {
-        out.push(b'{');
-        for field in CONN_FIELDS {
-            let value = (field.get)(flow, &self.local);
-            let quoted = match value {
-                FieldValue::Unset => continue,
-                FieldValue::Time(_)
-                | FieldValue::Interval(_)
-                | FieldValue::Count(_)
-                | FieldValue::Port(_)
-                | FieldValue::Bool(_) => false,
-                FieldValue::Uid(_)
-                | FieldValue::CommunityId(_)
-                | FieldValue::Mac(_)
-                | FieldValue::Text(_)
-                | FieldValue::Address(_) => true,
-            };
-            out.push(b'"');
-            out.extend_from_slice(field.name.as_bytes());
-            out.extend_from_slice(b"\":");
-            if quoted {
-                out.push(b'"');
-            }
-            match value {
-                FieldValue::Bool(value) => out.extend_from_slice(if value { b"true" } else { b"false" }),
-                value => write_value(value, out),
-            }
-            if quoted {
-                out.push(b'"');
-            }
-            out.push(b',');
+/// A row of separated values.
+struct Separated<'a> {
+    line: &'a mut Line,
+    separator: u8,
+    unset: &'static [u8],
+}
+
+impl EachField for Separated<'_> {
+    #[inline(always)]
+    fn field(&mut self, _name: &'static str, value: FieldValue<'_>) {
+        match value {
+            FieldValue::Unset => self.line.word(self.unset),
+            FieldValue::Bool(value) => self.line.byte(if value { b'T' } else { b'F' }),
+            value => self.line.value(value),
         }
-        out.pop();
-        out.extend_from_slice(b"}\n");
+        self.line.byte(self.separator);
     }
 }
 
-/// Texts that reach here are words of ours (states, histories, protocol names): nothing in them needs escaping.
-fn write_value(value: FieldValue<'_>, out: &mut Vec<u8>) {
-    match value {
-        FieldValue::Unset => {}
-        FieldValue::Time(time) => seconds(time.nanos(), out),
-        FieldValue::Interval(duration) => seconds(i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX), out),
-        FieldValue::Count(count) => integer(count, out),
-        FieldValue::Port(port) => integer(u64::from(port), out),
-        FieldValue::Bool(value) => out.push(if value { b'T' } else { b'F' }),
-        FieldValue::Text(text) => out.extend_from_slice(text.as_bytes()),
-        FieldValue::Address(address) => write_address(address, out),
-        FieldValue::Mac(mac) => write_mac(mac, out),
-        FieldValue::Uid(uid) => out.extend_from_slice(&uid.text()),
-        FieldValue::CommunityId(id) => out.extend_from_slice(&id.text()),
+/// A row of JSON.
+struct Json<'a> {
+    line: &'a mut Line,
+}
+
+impl EachField for Json<'_> {
+    #[inline(always)]
+    fn field(&mut self, name: &'static str, value: FieldValue<'_>) {
+        let quoted = match value {
+            FieldValue::Unset => return,
+            FieldValue::Time(_)
+            | FieldValue::Interval(_)
+            | FieldValue::Count(_)
+            | FieldValue::Port(_)
+            | FieldValue::Bool(_) => false,
+            FieldValue::Uid(_)
+            | FieldValue::CommunityId(_)
+            | FieldValue::Mac(_)
+            | FieldValue::Text(_)
+            | FieldValue::Address(_) => true,
+        };
+        self.line.byte(b'"');
+        self.line.word(name.as_bytes());
+        self.line.word(if quoted { b"\":\"" } else { b"\":" });
+        match value {
+            FieldValue::Bool(value) => self.line.word(if value { b"true" } else { b"false" }),
+            value => self.line.value(value),
+        }
+        self.line.word(if quoted { b"\"," } else { b"," });
     }
 }
 
 const MEMORY: &str = "writing into memory does not fail";
-
-fn integer(value: u64, out: &mut Vec<u8>) {
-    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
-}
-
-/// Seconds with six digits behind the point, as Zeek prints times and intervals; what is below a microsecond is cut.
-fn seconds(nanos: i64, out: &mut Vec<u8>) {
-    let micros = nanos / 1_000;
-    if micros < 0 {
-        out.push(b'-');
-    }
-    let micros = micros.unsigned_abs();
-    integer(micros / 1_000_000, out);
-    let mut digits = *b".000000";
-    let mut rest = micros % 1_000_000;
-    for digit in digits[1..].iter_mut().rev() {
-        *digit = b'0' + (rest % 10) as u8;
-        rest /= 10;
-    }
-    out.extend_from_slice(&digits);
-}
-
-fn write_address(address: Address, out: &mut Vec<u8>) {
-    if !address.is_v4() {
-        write!(out, "{}", address.ip()).expect(MEMORY);
-        return;
-    }
-    for octet in &address.0[12..] {
-        integer(u64::from(*octet), out);
-        out.push(b'.');
-    }
-    out.pop();
-}
-
-fn write_mac(mac: [u8; 6], out: &mut Vec<u8>) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut text = [b':'; 17];
-    for (pair, byte) in text.chunks_mut(3).zip(mac) {
-        pair[0] = DIGITS[usize::from(byte >> 4)];
-        pair[1] = DIGITS[usize::from(byte & 15)];
-    }
-    out.extend_from_slice(&text);
-}
 
 /// `2026-11-21-01-25-34`, UTC: the form of Zeek's `#open`. Days since the epoch into a date by the proleptic Gregorian
 /// calendar (Hinnant, *chrono-compatible low-level date algorithms*).
@@ -226,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_zeek_row_has_as_many_columns_as_the_header_names() {
-        let log = ConnLog::new(LogFormat::Zeek, LocalNetworks::default());
+        let mut log = ConnLog::new(LogFormat::Zeek, LocalNetworks::default());
         let header = text(|out| log.header(Timestamp::from_seconds(1_700_000_000), out));
         assert!(header.contains("#open\t2023-11-14-22-13-20\n"), "{header}");
         let row = text(|out| log.row(&flow(), out));
@@ -239,7 +191,7 @@ mod tests {
 
     #[test]
     fn json_leaves_out_what_is_unset() {
-        let log = ConnLog::new(LogFormat::Json, LocalNetworks::default());
+        let mut log = ConnLog::new(LogFormat::Json, LocalNetworks::default());
         let row = text(|out| log.row(&flow(), out));
         assert!(row.contains("\"ts\":10.000000,") && row.contains("\"local_orig\":true"), "{row}");
         assert!(!row.contains("service") && row.ends_with("}\n"), "{row}");

@@ -113,63 +113,67 @@ pub struct Field {
     pub get: for<'a> fn(&'a Flow, &LocalNetworks) -> FieldValue<'a>,
 }
 
-/// The columns of Zeek's `conn.log` in its order, then those that its policy scripts add.
-pub const CONN_FIELDS: &[Field] = &[
-    field("ts", ZeekType::Time, "time of the first packet", |flow, _| FieldValue::Time(flow.start)),
-    field("uid", ZeekType::String, "name of the flow", |flow, _| FieldValue::Uid(Uid(flow.uid))),
-    field("id.orig_h", ZeekType::Addr, "originator's address", |flow, _| FieldValue::Address(flow.originator.address)),
-    field("id.orig_p", ZeekType::Port, "originator's port; ICMP: type", |flow, _| {
-        FieldValue::Port(flow.originator.port)
-    }),
-    field("id.resp_h", ZeekType::Addr, "responder's address", |flow, _| FieldValue::Address(flow.responder.address)),
-    field("id.resp_p", ZeekType::Port, "responder's port; ICMP: counterpart or code", |flow, _| {
-        FieldValue::Port(flow.responder.port)
-    }),
-    field("proto", ZeekType::Enum, "transport protocol", |flow, _| FieldValue::Text(transport(flow.protocol))),
-    field("service", ZeekType::String, "application protocol proven by content", |_, _| FieldValue::Unset),
-    field("duration", ZeekType::Interval, "from the first packet to the last", |flow, _| {
-        only_with_duration(flow, FieldValue::Interval(flow.duration()))
-    }),
-    field("orig_bytes", ZeekType::Count, "payload bytes from the originator", |flow, _| {
-        only_with_duration(flow, FieldValue::Count(flow.orig.payload_bytes))
-    }),
-    field("resp_bytes", ZeekType::Count, "payload bytes from the responder", |flow, _| {
-        only_with_duration(flow, FieldValue::Count(flow.resp.payload_bytes))
-    }),
-    field("conn_state", ZeekType::String, "how the connection stands", |flow, _| FieldValue::Text(flow.state.as_str())),
-    field("local_orig", ZeekType::Bool, "the originator is local", |flow, local| {
-        FieldValue::Bool(local.contains(flow.originator.address))
-    }),
-    field("local_resp", ZeekType::Bool, "the responder is local", |flow, local| {
-        FieldValue::Bool(local.contains(flow.responder.address))
-    }),
-    field("missed_bytes", ZeekType::Count, "bytes in gaps of the capture", |flow, _| {
-        FieldValue::Count(flow.orig.missed_bytes + flow.resp.missed_bytes)
-    }),
-    field("history", ZeekType::String, "events in order, upper case from the originator", |flow, _| {
-        match flow.history.as_str() {
-            "" => FieldValue::Unset,
-            history => FieldValue::Text(history),
+/// What is done with every field of a flow in turn.
+pub(crate) trait EachField {
+    /// Called once per column, in their order. Implementations are `#[inline(always)]`: where the kind of value is known, only
+    /// what that kind needs is left of them.
+    fn field(&mut self, name: &'static str, value: FieldValue<'_>);
+}
+
+/// Makes the table of columns, and the same columns as straight code for writers of whole rows: no call and no value in
+/// memory per column.
+macro_rules! connection_fields {
+    (|$flow:ident, $local:ident| $($name:literal $zeek_type:ident $meaning:literal => $value:expr;)*) => {
+        /// The columns of Zeek's `conn.log` in its order, then those that its policy scripts add.
+        #[expect(unused_variables, reason = "few fields depend on what is local, some on nothing")]
+        pub const CONN_FIELDS: &[Field] = &[$(Field {
+            name: $name,
+            zeek_type: ZeekType::$zeek_type,
+            meaning: $meaning,
+            get: |$flow, $local| $value,
+        }),*];
+
+        /// Shows `each` every column of a flow, in the order of [`CONN_FIELDS`].
+        #[inline(always)]
+        pub(crate) fn each_field($flow: &Flow, $local: &LocalNetworks, each: &mut impl EachField) {
+            $(each.field($name, $value);)*
         }
-    }),
-    field("orig_pkts", ZeekType::Count, "packets from the originator", |flow, _| FieldValue::Count(flow.orig.packets)),
-    field("orig_ip_bytes", ZeekType::Count, "IP bytes from the originator", |flow, _| {
-        FieldValue::Count(flow.orig.ip_bytes)
-    }),
-    field("resp_pkts", ZeekType::Count, "packets from the responder", |flow, _| FieldValue::Count(flow.resp.packets)),
-    field("resp_ip_bytes", ZeekType::Count, "IP bytes from the responder", |flow, _| {
-        FieldValue::Count(flow.resp.ip_bytes)
-    }),
-    field("tunnel_parents", ZeekType::StringSet, "uids of the tunnels around it", |_, _| FieldValue::Unset),
-    field("ip_proto", ZeekType::Count, "IP protocol number", |flow, _| FieldValue::Count(u64::from(flow.protocol))),
-    field("community_id", ZeekType::String, "Community ID, seed 0", |flow, _| {
-        FieldValue::CommunityId(CommunityId::new(flow, 0))
-    }),
-    field("vlan", ZeekType::Int, "outer VLAN id", |flow, _| vlan(flow.vlan)),
-    field("inner_vlan", ZeekType::Int, "inner VLAN id", |flow, _| vlan(flow.inner_vlan)),
-    field("orig_l2_addr", ZeekType::String, "originator's link-layer address", |flow, _| mac(&flow.orig)),
-    field("resp_l2_addr", ZeekType::String, "responder's link-layer address", |flow, _| mac(&flow.resp)),
-];
+    };
+}
+
+connection_fields! { |flow, local|
+    "ts" Time "time of the first packet" => FieldValue::Time(flow.start);
+    "uid" String "name of the flow" => FieldValue::Uid(Uid(flow.uid));
+    "id.orig_h" Addr "originator's address" => FieldValue::Address(flow.originator.address);
+    "id.orig_p" Port "originator's port; ICMP: type" => FieldValue::Port(flow.originator.port);
+    "id.resp_h" Addr "responder's address" => FieldValue::Address(flow.responder.address);
+    "id.resp_p" Port "responder's port; ICMP: counterpart or code" => FieldValue::Port(flow.responder.port);
+    "proto" Enum "transport protocol" => FieldValue::Text(transport(flow.protocol));
+    "service" String "application protocol proven by content" => FieldValue::Unset;
+    "duration" Interval "from the first packet to the last" =>
+        only_with_duration(flow, FieldValue::Interval(flow.duration()));
+    "orig_bytes" Count "payload bytes from the originator" =>
+        only_with_duration(flow, FieldValue::Count(flow.orig.payload_bytes));
+    "resp_bytes" Count "payload bytes from the responder" =>
+        only_with_duration(flow, FieldValue::Count(flow.resp.payload_bytes));
+    "conn_state" String "how the connection stands" => FieldValue::Text(flow.state.as_str());
+    "local_orig" Bool "the originator is local" => FieldValue::Bool(local.contains(flow.originator.address));
+    "local_resp" Bool "the responder is local" => FieldValue::Bool(local.contains(flow.responder.address));
+    "missed_bytes" Count "bytes in gaps of the capture" =>
+        FieldValue::Count(flow.orig.missed_bytes + flow.resp.missed_bytes);
+    "history" String "events in order, upper case from the originator" => text(flow.history.as_str());
+    "orig_pkts" Count "packets from the originator" => FieldValue::Count(flow.orig.packets);
+    "orig_ip_bytes" Count "IP bytes from the originator" => FieldValue::Count(flow.orig.ip_bytes);
+    "resp_pkts" Count "packets from the responder" => FieldValue::Count(flow.resp.packets);
+    "resp_ip_bytes" Count "IP bytes from the responder" => FieldValue::Count(flow.resp.ip_bytes);
+    "tunnel_parents" StringSet "uids of the tunnels around it" => FieldValue::Unset;
+    "ip_proto" Count "IP protocol number" => FieldValue::Count(u64::from(flow.protocol));
+    "community_id" String "Community ID, seed 0" => FieldValue::CommunityId(CommunityId::new(flow, 0));
+    "vlan" Int "outer VLAN id" => vlan(flow.vlan);
+    "inner_vlan" Int "inner VLAN id" => vlan(flow.inner_vlan);
+    "orig_l2_addr" String "originator's link-layer address" => mac(&flow.orig);
+    "resp_l2_addr" String "responder's link-layer address" => mac(&flow.resp);
+}
 
 /// The field of that name.
 #[must_use]
@@ -188,18 +192,13 @@ pub const fn transport(protocol: u8) -> &'static str {
     }
 }
 
-const fn field(
-    name: &'static str,
-    zeek_type: ZeekType,
-    meaning: &'static str,
-    get: for<'a> fn(&'a Flow, &LocalNetworks) -> FieldValue<'a>,
-) -> Field {
-    Field { name, zeek_type, meaning, get }
-}
-
 /// Zeek sets duration and payload sizes only where the connection lasted.
 fn only_with_duration<'a>(flow: &Flow, value: FieldValue<'a>) -> FieldValue<'a> {
     if flow.last > flow.start { value } else { FieldValue::Unset }
+}
+
+fn text(text: &str) -> FieldValue<'_> {
+    if text.is_empty() { FieldValue::Unset } else { FieldValue::Text(text) }
 }
 
 fn vlan(id: Option<u16>) -> FieldValue<'static> {

@@ -5,6 +5,7 @@
 mod community_id;
 mod conn_log;
 mod fields;
+mod line;
 mod local;
 
 use lapwing_capture::Timestamp;
