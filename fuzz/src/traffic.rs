@@ -60,9 +60,8 @@ impl Traffic {
         self.now = self.now.max(frame.time);
         self.frame = frame.number;
         self.packets += out.packets.len() as u64;
-        let which: Vec<u32> = (0..out.packets.len() as u32).collect();
         let buffers = Buffers { frames: buffer, reassembled: &out.reassembled };
-        self.table.process(&out.packets, &which, buffers, &mut self.events);
+        out.packets.iter().for_each(|packet| self.table.take(packet, buffers, &mut self.events));
         assert!(self.table.len() <= CAPACITY);
     }
 

@@ -5,12 +5,11 @@ use std::time::{Duration, Instant};
 
 use lapwing_decode::Buffers;
 use lapwing_feature::Schema;
-use lapwing_flow::{FlowCounters, FlowTable};
+use lapwing_flow::{FlowCounters, FlowTables};
 use lapwing_learn::{Model, Rows};
 use lapwing_protocol::LocalNetworks;
 
 use crate::PipelineConfig;
-use crate::order::shards_of;
 use crate::work::{LaneOutput, Work, ended};
 
 /// What is computed for every flow that ends.
@@ -26,9 +25,7 @@ pub struct Scoring {
 
 pub(crate) struct Lane {
     lane: usize,
-    lanes: usize,
-    /// The tables of this lane's shards; shard `lane + i · lanes` is at `i`.
-    tables: Vec<FlowTable>,
+    tables: FlowTables,
 }
 
 impl Scoring {
@@ -51,47 +48,37 @@ pub(crate) struct ScoringTime {
 
 impl Lane {
     pub(crate) fn new(lane: usize, lanes: usize, config: &PipelineConfig) -> Self {
-        let tables = shards_of(lane, lanes).map(|_| FlowTable::new(&config.flow)).collect();
-        Self { lane, lanes, tables }
+        Self { lane, tables: FlowTables::new(&config.flow, lane, lanes) }
     }
 
     /// Runs this lane's packets of one batch through its tables.
     pub(crate) fn run(&mut self, work: &Work, scoring: &Scoring, output: &mut LaneOutput) -> ScoringTime {
         match work.finish {
-            Some(now) => {
-                for table in &mut self.tables {
-                    output.more |= table.finish(now, work.frames.first_number, &mut output.events);
-                }
-            }
+            Some(now) => output.more = self.tables.finish(now, work.frames.first_number, &mut output.events),
             None => self.packets(work, output),
         }
         let begun = Instant::now();
         let rows = score(scoring, output);
-        let packets = shards_of(self.lane, self.lanes).filter_map(|shard| work.shards.get(shard));
-        let packets = packets.map(|packets| packets.len() as u64).sum();
+        let packets = work.lanes.get(self.lane).map_or(0, Vec::len) as u64;
         ScoringTime { packets, time: begun.elapsed(), rows }
     }
 
     pub(crate) fn add_counters(&self, total: &mut FlowCounters) {
-        for table in &self.tables {
-            total.add(&table.counters());
-        }
+        total.add(&self.tables.counters());
     }
 
     fn packets(&mut self, work: &Work, output: &mut LaneOutput) {
         let buffers = Buffers { frames: &work.frames.buffer, reassembled: &work.packets.reassembled };
         let packets = &work.packets.packets;
-        for (shard, table) in shards_of(self.lane, self.lanes).zip(&mut self.tables) {
-            let mut rest = work.shards[shard].as_slice();
-            for tick in &work.ticks {
-                let until = rest.partition_point(|index| packets[*index as usize].frame < tick.frame);
-                let (before, after) = rest.split_at(until);
-                table.process(packets, before, buffers, &mut output.events);
-                table.advance(tick.second, tick.frame, &mut output.events);
-                rest = after;
-            }
-            table.process(packets, rest, buffers, &mut output.events);
+        let mut rest = work.lanes[self.lane].as_slice();
+        for tick in &work.ticks {
+            let until = rest.partition_point(|index| packets[*index as usize].frame < tick.frame);
+            let (before, after) = rest.split_at(until);
+            self.tables.process(packets, before, buffers, &mut output.events);
+            self.tables.advance(tick.second, tick.frame, &mut output.events);
+            rest = after;
         }
+        self.tables.process(packets, rest, buffers, &mut output.events);
     }
 }
 

@@ -1,9 +1,9 @@
-//! Decoded batches put in order: the clock, the fragments, the shards.
+//! Decoded batches put in order: the clock, the fragments, the lanes.
 
 use std::collections::VecDeque;
 
 use lapwing_capture::Timestamp;
-use lapwing_decode::{Buffers, Decoder, Packet, PacketBatch};
+use lapwing_decode::{Buffers, Decoder, PacketBatch};
 use lapwing_flow::{Reassembler, ReassemblyCounters};
 
 use crate::PipelineConfig;
@@ -18,9 +18,10 @@ const SWEEP_EVERY_FRAMES: u64 = 1_024;
 const FIRST_FRAME: u64 = 1;
 
 /// The one place that sees every batch in order before lanes share it out: it moves the clock, puts fragments together
-/// and says which packets go to which shard.
+/// and says which packets go to which lane.
 pub(crate) struct Orderer {
     next: u64,
+    lanes: usize,
     clock: Clock,
     first: Option<Timestamp>,
     reassembler: Reassembler,
@@ -29,9 +30,10 @@ pub(crate) struct Orderer {
 }
 
 impl Orderer {
-    pub(crate) fn new(config: &PipelineConfig) -> Self {
+    pub(crate) fn new(config: &PipelineConfig, lanes: usize) -> Self {
         Self {
             next: 0,
+            lanes,
             clock: Clock::default(),
             first: None,
             reassembler: Reassembler::new(config.reassembly),
@@ -57,7 +59,7 @@ impl Orderer {
         self.first.zip(self.clock.now())
     }
 
-    /// Puts `work` in its place: ticks, whole datagrams, shards.
+    /// Puts `work` in its place: ticks, whole datagrams, lanes.
     pub(crate) fn order(&mut self, work: &mut Work, decoder: &Decoder) {
         self.next += 1;
         let held = self.tick(work);
@@ -67,7 +69,7 @@ impl Orderer {
         if !work.packets.fragments.is_empty() {
             self.reassemble(work, decoder);
         }
-        spread(work);
+        spread(work, self.lanes);
     }
 
     /// Turns an empty batch into one that asks the lanes for their remaining flows.
@@ -141,15 +143,15 @@ fn hold_back(batch: &mut PacketBatch, frame: u64, now: Timestamp) {
     batch.arps.iter_mut().filter(|arp| arp.frame == frame).for_each(|arp| arp.time = now);
 }
 
-/// Lists for each shard its packets.
-fn spread(work: &mut Work) {
-    work.shards.resize_with(Packet::SHARDS, Vec::new);
-    for (packet, index) in work.packets.packets.iter().zip(0_u32..) {
-        work.shards[usize::from(packet.shard) % Packet::SHARDS].push(index);
+/// Lists for each lane the packets of its shards.
+fn spread(work: &mut Work, lanes: usize) {
+    work.lanes.resize_with(lanes, Vec::new);
+    let indices = 0..work.packets.packets.len() as u32;
+    if let [all] = work.lanes.as_mut_slice() {
+        all.extend(indices);
+        return;
     }
-}
-
-/// Shards of one lane: every `lanes`-th, from `lane` on.
-pub(crate) fn shards_of(lane: usize, lanes: usize) -> impl Iterator<Item = usize> {
-    (lane..Packet::SHARDS).step_by(lanes)
+    for (packet, index) in work.packets.packets.iter().zip(indices) {
+        work.lanes[usize::from(packet.shard) % lanes].push(index);
+    }
 }

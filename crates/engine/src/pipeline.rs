@@ -63,7 +63,7 @@ pub fn run(
         state: Mutex::new(State {
             reader: Some(Reader::new(source, config)),
             decoded: BTreeMap::new(),
-            orderer: Some(Orderer::new(config)),
+            orderer: Some(Orderer::new(config, threads)),
             lanes: (0..threads).map(|lane| Some(Box::new(Lane::new(lane, threads, config)))).collect(),
             queues: vec![VecDeque::new(); threads],
             gathered: VecDeque::new(),

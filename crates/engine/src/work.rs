@@ -22,8 +22,8 @@ pub(crate) struct Work {
     pub(crate) frames: FrameBatch,
     pub(crate) packets: PacketBatch,
     pub(crate) ticks: Vec<Tick>,
-    /// For each logical shard the indices of its packets, in order.
-    pub(crate) shards: Vec<Vec<u32>>,
+    /// For each lane the indices of its packets, in order.
+    pub(crate) lanes: Vec<Vec<u32>>,
     /// This batch's own copy of the filter: it keeps notes while it works.
     pub(crate) filter: Option<Filter>,
     /// The input is over: lanes give back their remaining flows.
@@ -35,7 +35,7 @@ impl Work {
         self.frames.clear();
         self.packets.clear();
         self.ticks.clear();
-        self.shards.iter_mut().for_each(Vec::clear);
+        self.lanes.iter_mut().for_each(Vec::clear);
         self.finish = None;
     }
 }

@@ -1,7 +1,7 @@
 //! CPU time that the flow table takes per packet of a capture, without reading and decoding.
 //!
 //! `cargo bench -p lapwing-flow --bench table -- CAPTURE [full]` (`full`: with packet series and entropy). Batches as the
-//! engine makes them: packets grouped by shard, then each shard's in one call. Prints nanoseconds per packet;
+//! engine makes them. Prints nanoseconds per packet;
 //! take the least of several runs.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark may panic")]
@@ -9,8 +9,8 @@
 use std::path::PathBuf;
 
 use lapwing_capture::{FrameBatch, Inputs, Progress, Source};
-use lapwing_decode::{Buffers, DecodeOptions, Decoder, Packet, PacketBatch};
-use lapwing_flow::{FlowConfig, FlowCounters, FlowTable};
+use lapwing_decode::{Buffers, DecodeOptions, Decoder, PacketBatch};
+use lapwing_flow::{FlowConfig, FlowTables};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
@@ -22,24 +22,18 @@ fn main() {
     let config = FlowConfig { packet_series: full, payload_entropy: full, ..FlowConfig::default() };
     let mut inputs = Inputs::open(&[PathBuf::from(path)]).unwrap();
     let decoder = Decoder::new(DecodeOptions { checksums: false });
-    let mut tables: Vec<FlowTable> = (0..Packet::SHARDS).map(|_| FlowTable::new(&config)).collect();
+    let mut tables = FlowTables::new(&config, 0, 1);
     let (mut frames, mut out, mut events) = (FrameBatch::default(), PacketBatch::default(), Vec::new());
-    let mut groups: Vec<Vec<u32>> = vec![Vec::new(); Packet::SHARDS];
     let (mut packets, mut spent, mut reported) = (0_u64, 0_u64, 0_u64);
     loop {
         let progress = inputs.read(&mut frames).unwrap();
         out.clear();
         frames.iter().for_each(|frame| decoder.decode(frame, &mut out));
-        groups.iter_mut().for_each(Vec::clear);
-        for (index, packet) in out.packets.iter().enumerate() {
-            groups[usize::from(packet.shard)].push(index as u32);
-        }
+        let which: Vec<u32> = (0..out.packets.len() as u32).collect();
         packets += out.packets.len() as u64;
         let buffers = Buffers { frames: &frames.buffer, reassembled: &[] };
         let before = cpu_nanos();
-        for (table, group) in tables.iter_mut().zip(&groups) {
-            table.process(&out.packets, group, buffers, &mut events);
-        }
+        tables.process(&out.packets, &which, buffers, &mut events);
         spent += cpu_nanos() - before;
         reported += events.len() as u64;
         events.clear();
@@ -47,8 +41,7 @@ fn main() {
             break;
         }
     }
-    let mut counters = FlowCounters::default();
-    tables.iter().for_each(|table| counters.add(&table.counters()));
+    let counters = tables.counters();
     println!("{packets} packets, {:.1} ns each; {reported} events; {counters:?}", spent as f64 / packets as f64);
 }
 

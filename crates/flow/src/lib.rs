@@ -1,6 +1,6 @@
 //! Packets in, flow events out.
 //!
-//! [`FlowTable`] owns every live flow of its shard; nothing else creates, updates or evicts one. Time is capture time:
+//! [`FlowTable`] owns every live flow of its shard ([`FlowTables`] of several); nothing else creates, updates or evicts one. Time is capture time:
 //! nothing here reads the wall clock, so replaying a file gives the flows the live link gave. Memory is bounded by
 //! [`FlowConfig::capacity`]; when full, the flow idle longest ends with [`EndReason::Evicted`]. States, history, counts and
 //! timers are Zeek's, so that records compare.
@@ -19,6 +19,7 @@ mod record;
 mod series;
 mod side;
 mod table;
+mod tables;
 mod tcp;
 #[cfg(test)]
 mod testing;
@@ -30,3 +31,4 @@ pub use reassembly::{Datagram, FRAGMENT_TIMEOUT, Reassembler, ReassemblyCounters
 pub use record::{ConnState, EndReason, Endpoint, Flow, FlowEvent, FlowEventKind, Half, Moments};
 pub use series::{PacketSeries, SERIES_FROM, SERIES_LENGTH, SeriesPacket};
 pub use table::FlowTable;
+pub use tables::FlowTables;

@@ -253,7 +253,7 @@ impl Partial {
         let mut packet = self.first?;
         packet.time = last.time;
         packet.frame = last.frame;
-        let payload = self.pieces.into_values().flatten().collect();
+        let payload = self.pieces.into_values().collect::<Vec<_>>().concat();
         Some(Datagram { packet, payload })
     }
 }

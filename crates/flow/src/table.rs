@@ -13,8 +13,6 @@ use crate::queue::{NONE, Queues};
 use crate::tcp::{self, Blocks};
 use crate::{EndReason, FlowCounters, FlowEvent, FlowEventKind};
 
-/// Packets looked up ahead of being processed, so that their flows are on the way from memory.
-const RUN: usize = 16;
 /// Flows ended at most by one call of [`FlowTable::advance`] or [`FlowTable::finish`].
 const ENDS_PER_CALL: usize = 256;
 /// Flows whose timers are looked at in between packets, at most per packet.
@@ -25,8 +23,7 @@ const NANOS_PER_MINUTE: i64 = 60_000_000_000;
 
 /// The live flows of one logical shard.
 ///
-/// What it reports depends on the packets and on the calls of [`FlowTable::advance`] between them, not on how packets are cut
-/// into batches.
+/// What it reports depends on the packets and on the calls of [`FlowTable::advance`] between them, and on nothing else.
 #[derive(Debug)]
 pub struct FlowTable {
     config: FlowConfig,
@@ -81,19 +78,6 @@ impl FlowTable {
         self.len() == 0
     }
 
-    /// Takes in those of `packets` that `which` names (indexes, ascending): those of this shard. Appends what happened to
-    /// `events`, oldest first. `buffers` holds the packets' payload.
-    pub fn process(&mut self, packets: &[Packet], which: &[u32], buffers: Buffers<'_>, events: &mut Vec<FlowEvent>) {
-        for run in which.chunks(RUN) {
-            self.fetch(packets, run);
-            for index in run {
-                if let Some(packet) = packets.get(*index as usize) {
-                    self.take(packet, buffers, events);
-                }
-            }
-        }
-    }
-
     /// Moves time on to `now`, a whole second of capture time, and ends flows whose timers ran out: at most 256 in one call,
     /// so that the tick after a flood does not burst memory. Tells whether more wait.
     pub fn advance(&mut self, now: Timestamp, frame: u64, events: &mut Vec<FlowEvent>) -> bool {
@@ -114,19 +98,20 @@ impl FlowTable {
         !self.is_empty()
     }
 
-    /// Asks for what the run's packets will need, so that the cache misses overlap.
-    fn fetch(&self, packets: &[Packet], run: &[u32]) {
-        for index in run {
-            if let Some(packet) = packets.get(*index as usize) {
-                self.index.prefetch(packet.hash as u32);
-            }
-        }
-        for index in run {
-            if let Some(packet) = packets.get(*index as usize)
-                && let Some(entry) = self.slab.get(self.index.guess(packet.hash as u32) as usize)
-            {
-                prefetch::whole(entry);
-            }
+    /// Asks the memory for where the flow with this hash is noted.
+    #[inline]
+    pub(crate) fn expect_note(&self, hash: u64) {
+        self.index.prefetch(hash as u32);
+    }
+
+    /// Asks the memory for the flow with this hash, once where it is noted has come; for the place that a new flow gets, if there
+    /// is none.
+    #[inline]
+    pub(crate) fn expect_flow(&self, hash: u64) {
+        let known = self.slab.get(self.index.guess(hash as u32) as usize);
+        let entry = known.or_else(|| self.slab.get(*self.free.last()? as usize));
+        if let Some(entry) = entry {
+            prefetch::whole(entry);
         }
     }
 
@@ -136,7 +121,8 @@ impl FlowTable {
         self.now = self.now.max(now.nanos().min(i64::MAX - 1));
     }
 
-    fn take(&mut self, packet: &Packet, buffers: Buffers<'_>, events: &mut Vec<FlowEvent>) {
+    /// Takes in a packet of this shard. Appends what happened to `events`, oldest first. `buffers` holds its payload.
+    pub fn take(&mut self, packet: &Packet, buffers: Buffers<'_>, events: &mut Vec<FlowEvent>) {
         let verify = self.config.checksums == Checksums::Verify;
         if verify && packet.has(flag::BAD_IP_CHECKSUM) {
             self.counters.bad_ip_checksums += 1;

@@ -91,7 +91,6 @@ impl ConnLog {
             out.push(b'\n');
         }
     }
-
 }
 
 /// A row of separated values.

@@ -44,9 +44,8 @@ fn flows_of(path: &Path) -> Vec<Flow> {
         let progress = inputs.read(&mut frames).unwrap();
         out.clear();
         frames.iter().for_each(|frame| decoder.decode(frame, &mut out));
-        for (index, packet) in out.packets.iter().enumerate() {
-            let table = &mut tables[usize::from(packet.shard)];
-            table.process(&out.packets, &[index as u32], Buffers::default(), &mut events);
+        for packet in &out.packets {
+            tables[usize::from(packet.shard)].take(packet, Buffers::default(), &mut events);
         }
         if progress == Progress::End {
             return events.into_iter().map(|event| event.flow).collect();

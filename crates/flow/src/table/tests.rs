@@ -16,13 +16,10 @@ fn config(capacity: usize, checksums: Checksums) -> FlowConfig {
     FlowConfig { capacity: capacity * Packet::SHARDS, checksums, packet_series: true, ..FlowConfig::default() }
 }
 
-/// Feeds packets in batches of `size`, then ends the input.
-fn run(table: &mut FlowTable, packets: &[Packet], size: usize) -> Vec<FlowEvent> {
+/// Feeds packets, then ends the input.
+fn run(table: &mut FlowTable, packets: &[Packet]) -> Vec<FlowEvent> {
     let mut events = Vec::new();
-    let which: Vec<u32> = (0..packets.len() as u32).collect();
-    for batch in which.chunks(size) {
-        table.process(packets, batch, Buffers::default(), &mut events);
-    }
+    packets.iter().for_each(|packet| table.take(packet, Buffers::default(), &mut events));
     let last = packets.iter().map(|packet| packet.time).max().unwrap_or_default();
     while table.finish(last, packets.len() as u64, &mut events) {}
     events
@@ -49,7 +46,7 @@ fn ends(events: &[FlowEvent]) -> Vec<(EndReason, u16)> {
 fn the_latest_moment_there_is_ends_flows_once() {
     let mut table = FlowTable::new(&config(4, Checksums::Ignore));
     let late = |port| Packet { time: Timestamp::MAX, ..datagram((1, port), (2, 53), 0) };
-    let events = run(&mut table, &[datagram((1, 40_000), (2, 53), 0), late(40_001), late(40_002)], 1);
+    let events = run(&mut table, &[datagram((1, 40_000), (2, 53), 0), late(40_001), late(40_002)]);
     let expected = [(EndReason::Idle, 40_000), (EndReason::EndOfInput, 40_001), (EndReason::EndOfInput, 40_002)];
     assert_eq!(ends(&events), expected);
     assert!(!table.advance(Timestamp::MAX, 3, &mut Vec::new()));
@@ -57,18 +54,10 @@ fn the_latest_moment_there_is_ends_flows_once() {
 
 proptest! {
     #[test]
-    fn batches_do_not_show(packets in traffic(200), size in 2_usize..40) {
-        let config = config(5, Checksums::Ignore);
-        let one_by_one = run(&mut FlowTable::new(&config), &packets, 1);
-        let batched = run(&mut FlowTable::new(&config), &packets, size);
-        prop_assert_eq!(format!("{one_by_one:?}"), format!("{batched:?}"));
-    }
-
-    #[test]
     fn the_cap_holds_and_every_flow_ends_once(packets in traffic(300), capacity in 1_usize..6, verify: bool) {
         let checksums = if verify { Checksums::Verify } else { Checksums::Ignore };
         let mut table = FlowTable::new(&config(capacity, checksums));
-        let events = run(&mut table, &packets, 16);
+        let events = run(&mut table, &packets);
         let started = events.iter().filter(|event| event.kind == FlowEventKind::Started).count() as u64;
         let counters = table.counters();
         prop_assert!(table.is_empty() && counters.active_peak <= capacity as u64 && table.slab.len() <= capacity);
@@ -79,7 +68,7 @@ proptest! {
     #[test]
     fn packets_add_up(packets in traffic(200)) {
         let packets: Vec<Packet> = packets.into_iter().filter(|packet| !packet.has(flag::NO_TRANSPORT)).collect();
-        let events = run(&mut FlowTable::new(&config(100, Checksums::Ignore)), &packets, 16);
+        let events = run(&mut FlowTable::new(&config(100, Checksums::Ignore)), &packets);
         let ended = events.iter().filter(|event| matches!(event.kind, FlowEventKind::Ended(_)));
         let counted: u64 = ended.map(|event| event.flow.orig.packets + event.flow.resp.packets).sum();
         prop_assert_eq!(counted, packets.len() as u64);
@@ -95,7 +84,7 @@ fn a_full_table_ends_the_flow_idle_longest() {
         datagram((1, 1000), (2, 7), 5_000),
         datagram((1, 1002), (2, 7), 6_000),
     ];
-    let events = run(&mut table, &packets, 4);
+    let events = run(&mut table, &packets);
     assert_eq!(ends(&events)[0], (EndReason::Evicted, 1001));
     assert_eq!(table.counters().evicted, 1);
 }
@@ -103,7 +92,7 @@ fn a_full_table_ends_the_flow_idle_longest() {
 #[test]
 fn a_packet_after_the_idle_timeout_begins_a_new_flow() {
     let packets = [0, 59_999, 119_998, 179_998].map(|millis| datagram((1, 1000), (2, 7), millis));
-    let events = run(&mut FlowTable::new(&config(9, Checksums::Ignore)), &packets, 4);
+    let events = run(&mut FlowTable::new(&config(9, Checksums::Ignore)), &packets);
     assert_eq!(ends(&events), [(EndReason::Idle, 1000), (EndReason::EndOfInput, 1000)]);
     let idle = events.iter().find(|event| event.kind == FlowEventKind::Ended(EndReason::Idle)).unwrap();
     assert_eq!(idle.time, Timestamp::from_micros(179_998_000), "the moment the timer ran out");
@@ -114,9 +103,8 @@ fn a_packet_after_the_idle_timeout_begins_a_new_flow() {
 fn one_call_ends_a_bounded_number_of_flows() {
     let mut table = FlowTable::new(&config(5_000, Checksums::Ignore));
     let packets: Vec<Packet> = (0..1_000).map(|port| datagram((1, port), (2, 7), 0)).collect();
-    let which: Vec<u32> = (0..1_000).collect();
     let mut events = Vec::new();
-    table.process(&packets, &which, Buffers::default(), &mut events);
+    packets.iter().for_each(|packet| table.take(packet, Buffers::default(), &mut events));
     events.clear();
     assert!(table.advance(Timestamp::from_seconds(61), 1_000, &mut events), "more wait");
     assert_eq!(events.len(), ENDS_PER_CALL);
@@ -129,7 +117,7 @@ fn one_call_ends_a_bounded_number_of_flows() {
 fn progress_comes_at_powers_of_eight_and_every_minute() {
     let mut packets: Vec<Packet> = (0..70).map(|_| datagram((1, 1000), (2, 7), 0)).collect();
     packets.extend((1..=4).map(|half_minute| datagram((1, 1000), (2, 7), half_minute * 30_000)));
-    let events = run(&mut FlowTable::new(&config(9, Checksums::Ignore)), &packets, 16);
+    let events = run(&mut FlowTable::new(&config(9, Checksums::Ignore)), &packets);
     let progress: Vec<(u64, i64)> = events
         .iter()
         .filter(|event| event.kind == FlowEventKind::Progress)
@@ -143,7 +131,7 @@ fn a_series_begins_with_the_fourth_packet() {
     let mut packets: Vec<Packet> = (0..40).map(|index| datagram((1, 1000), (2, 7), index * 10)).collect();
     packets[1] = datagram((2, 7), (1, 1000), 10);
     let last = |packets: &[Packet]| {
-        let events = run(&mut FlowTable::new(&config(9, Checksums::Ignore)), packets, 16);
+        let events = run(&mut FlowTable::new(&config(9, Checksums::Ignore)), packets);
         events.last().unwrap().flow.series.clone()
     };
     assert!(last(&packets[..3]).is_none());

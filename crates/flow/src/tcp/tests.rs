@@ -32,9 +32,8 @@ fn segment(step: &Step, server: (u8, u16)) -> Packet {
 
 fn run(packets: &[Packet], checksums: Checksums) -> Vec<(Flow, EndReason)> {
     let mut table = FlowTable::new(&FlowConfig { checksums, ..FlowConfig::default() });
-    let which: Vec<u32> = (0..packets.len() as u32).collect();
     let mut events = Vec::new();
-    table.process(packets, &which, Buffers::default(), &mut events);
+    packets.iter().for_each(|packet| table.take(packet, Buffers::default(), &mut events));
     while table.finish(Timestamp::MIN, 0, &mut events) {}
     let end = |event: crate::FlowEvent| match event.kind {
         FlowEventKind::Ended(reason) => Some((event.flow, reason)),

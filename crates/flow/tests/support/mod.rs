@@ -167,8 +167,8 @@ pub(crate) fn flows_of_file(path: &Path, config: &FlowConfig) -> Vec<(Flow, EndR
                 }
             }
             let buffers = Buffers { frames: &frames.buffer, reassembled: &out.reassembled };
-            for (index, packet) in out.packets.iter().enumerate() {
-                tables[usize::from(packet.shard)].process(&out.packets, &[index as u32], buffers, &mut events);
+            for packet in &out.packets {
+                tables[usize::from(packet.shard)].take(packet, buffers, &mut events);
             }
         }
         if progress == Progress::End {
