@@ -60,7 +60,11 @@ impl Decoder {
         out.counts.bytes += u64::from(frame.length.max(captured));
         out.counts.truncated += u64::from(frame.length > captured);
         let span = Span { bytes: frame.data, offset: frame.offset, length: frame.length.max(captured) };
-        self.walk(frame.time, frame.number, out).link(frame.link, span);
+        let mut walk = self.walk(frame.time, frame.number, out);
+        match frame.link {
+            LinkType::ETHERNET => walk.ethernet(span),
+            link => walk.link(link, span),
+        }
     }
 
     /// Appends the packet of a datagram that was put together from fragments, and whatever is tunnelled in it.

@@ -44,7 +44,8 @@ impl Walk<'_> {
         }
         let packet = packet.limit(length);
         let Some(whole_header) = packet.bytes.get(..header_length) else { return self.too_short("IPv4", packet) };
-        let bad = self.options.checksums && !checksum::is_right(checksum::sum(whole_header));
+        let sum = || if header_length == 20 { checksum::sum_of_header(header) } else { checksum::sum(whole_header) };
+        let bad = self.options.checksums && !checksum::is_right(sum());
         let ip = IpHeader {
             source: Address::v4([header[12], header[13], header[14], header[15]]),
             destination: Address::v4([header[16], header[17], header[18], header[19]]),

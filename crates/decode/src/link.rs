@@ -12,13 +12,17 @@ const MIN_ETHER_TYPE: u16 = 0x0600;
 
 impl Walk<'_> {
     /// Ethernet II, or IEEE 802.3 with LLC.
+    #[inline]
     pub(crate) fn ethernet(&mut self, frame: Span<'_>) {
         let Some(header) = frame.array::<14>(0) else { return self.too_short("Ethernet", frame) };
         let [d0, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5, t0, t1] = *header;
         self.around.destination_mac = [d0, d1, d2, d3, d4, d5];
         self.around.source_mac = [s0, s1, s2, s3, s4, s5];
         self.around.flags |= flag::MAC;
-        self.ether_type_or_length(u16::from_be_bytes([t0, t1]), frame.skip(14));
+        match u16::from_be_bytes([t0, t1]) {
+            ETHER_TYPE_IPV4 => self.ipv4(frame.skip(14)),
+            field => self.ether_type_or_length(field, frame.skip(14)),
+        }
     }
 
     /// FDDI: frame control, addresses, LLC (RFC 1188).

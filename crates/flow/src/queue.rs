@@ -124,6 +124,15 @@ impl Queues {
         None
     }
 
+    /// Fetches the flows that [`Queues::due`] will look at by `now`.
+    pub(crate) fn expect_due(&self, slab: &[Entry], now: i64) {
+        for (head, check) in self.heads.iter().zip(&self.checks) {
+            if *check <= now {
+                expect(slab, *head);
+            }
+        }
+    }
+
     /// The flow idle longest, to within the seconds a flow stays in the deadline queue.
     pub(crate) fn idlest(&mut self, slab: &mut [Entry]) -> Option<u32> {
         // An established flow may stand at the head of the deadline queue only because its timer was not looked at yet.

@@ -104,14 +104,17 @@ impl FlowTable {
         self.index.prefetch(hash as u32);
     }
 
-    /// Asks the memory for the flow with this hash, once where it is noted has come; for the place that a new flow gets, if there
-    /// is none.
+    /// Asks the memory for the packet's flow, once where it is noted has come, or for the place that a new flow gets; and for
+    /// the flow whose timer will have run out by then.
     #[inline]
-    pub(crate) fn expect_flow(&self, hash: u64) {
-        let known = self.slab.get(self.index.guess(hash as u32) as usize);
+    pub(crate) fn expect_flow(&self, packet: &Packet) {
+        let known = self.slab.get(self.index.guess(packet.hash as u32) as usize);
         let entry = known.or_else(|| self.slab.get(*self.free.last()? as usize));
         if let Some(entry) = entry {
             prefetch::whole(entry);
+        }
+        if self.queues.next_check <= packet.time.nanos() {
+            self.queues.expect_due(&self.slab, packet.time.nanos());
         }
     }
 
@@ -275,6 +278,7 @@ impl FlowTable {
 
     /// Reports a flow's end and forgets it.
     fn end(&mut self, slot: u32, time: i64, reason: EndReason, frame: u64, events: &mut Vec<FlowEvent>) {
+        self.index.prefetch(self.slab[slot as usize].hash);
         self.report(slot, time, frame, FlowEventKind::Ended(reason), events);
         self.queues.remove(&mut self.slab, slot);
         let entry = &mut self.slab[slot as usize];

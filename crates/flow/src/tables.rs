@@ -44,14 +44,14 @@ impl FlowTables {
             self.of(packet).expect_note(packet.hash);
         }
         for packet in (0..FLOWS_AHEAD).filter_map(ahead) {
-            self.of(packet).expect_flow(packet.hash);
+            self.of(packet).expect_flow(packet);
         }
         for place in 0..which.len() {
             if let Some(packet) = ahead(place + NOTES_AHEAD) {
                 self.of(packet).expect_note(packet.hash);
             }
             if let Some(packet) = ahead(place + FLOWS_AHEAD) {
-                self.of(packet).expect_flow(packet.hash);
+                self.of(packet).expect_flow(packet);
             }
             if let Some(packet) = ahead(place) {
                 self.of(packet).take(packet, buffers, events);

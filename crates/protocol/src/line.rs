@@ -23,6 +23,22 @@ const PAIRS: [[u8; 2]; 100] = {
     pairs
 };
 
+/// Decimal digits of an octet with a point behind them, and how many digits there are.
+const OCTETS: [([u8; 4], u8); 256] = {
+    let mut octets = [([b'.'; 4], 0); 256];
+    let mut value = 0;
+    while value < 256 {
+        let [tens, ones] = PAIRS[value % 100];
+        octets[value] = match value {
+            0..10 => ([ones, b'.', b'.', b'.'], 1),
+            10..100 => ([tens, ones, b'.', b'.'], 2),
+            _ => ([b'0' + (value / 100) as u8, tens, ones, b'.'], 3),
+        };
+        value += 1;
+    }
+    octets
+};
+
 /// A row under way. What does not fit any more is left out: no row of the field table comes near.
 #[derive(Clone, Debug)]
 pub(crate) struct Line {
@@ -132,26 +148,22 @@ impl Line {
             let length = 45 - rest.len();
             return self.fixed(&text, length);
         }
-        let mut text = [b'.'; 18];
+        // Each octet is written with what stands behind it in its four bytes, and the next begins where its digits and one point
+        // end.
+        let mut text = [0; 19];
         let mut at = 0;
         for octet in &address.0[12..] {
-            let (octet, digits) = (usize::from(*octet), PAIRS[usize::from(*octet) % 100]);
-            let (digits, length) = match octet {
-                0..10 => ([digits[1], b'.', b'.'], 1),
-                10..100 => ([digits[0], digits[1], b'.'], 2),
-                _ => ([b'0' + (octet / 100) as u8, digits[0], digits[1]], 3),
-            };
-            text[at..at + 3].copy_from_slice(&digits);
-            // What stood behind a short octet is the point already; behind a long one it still is.
-            at += length + 1;
+            let (digits, length) = OCTETS[usize::from(*octet)];
+            text[at..at + 4].copy_from_slice(&digits);
+            at += usize::from(length) + 1;
         }
         self.fixed(&text, at - 1);
     }
 
     fn mac(&mut self, mac: [u8; 6]) {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let mut text = [b':'; 17];
-        for (pair, byte) in text.chunks_mut(3).zip(mac) {
+        let mut text = [b':'; 18];
+        for (pair, byte) in text.as_chunks_mut::<3>().0.iter_mut().zip(mac) {
             pair[0] = DIGITS[usize::from(byte >> 4)];
             pair[1] = DIGITS[usize::from(byte & 15)];
         }
