@@ -23,6 +23,7 @@ use lapwing_decode::{Address, Arp};
 use lapwing_protocol::{Observation, Observed};
 
 use super::second;
+use super::sweep::Sweep;
 use crate::distinct::Distinct;
 use crate::evidence::Steps;
 use crate::table::Table;
@@ -40,6 +41,9 @@ const DEVICES: usize = 2_048;
 const WINDOW: u32 = 300;
 const MINUTE: u32 = 60;
 
+/// Addresses asked for within a minute from which on it is worth a rule's look.
+const ASKED_FLOOR: u32 = 20;
+
 /// A reply this many seconds after a question was asked for.
 const ANSWER_TIME: u32 = 5;
 
@@ -48,6 +52,7 @@ const ANSWER_TIME: u32 = 5;
 pub struct ArpWatch {
     holders: Table<(u16, [u8; 4]), Holder>,
     devices: Table<(u16, [u8; 6]), Device>,
+    sweep: Sweep,
 }
 
 /// What is known of an address.
@@ -76,6 +81,8 @@ struct Device {
     conflict_steps: Steps,
     asked_steps: Steps,
     contested: Vec<Address>,
+    /// The address that it last called itself.
+    address: Address,
     /// The address that it lawfully holds, as far as known.
     known_as: Option<Address>,
 }
@@ -84,7 +91,7 @@ impl ArpWatch {
     /// An empty one.
     #[must_use]
     pub fn new() -> Self {
-        Self { holders: Table::new(ADDRESSES), devices: Table::new(DEVICES) }
+        Self { holders: Table::new(ADDRESSES), devices: Table::new(DEVICES), sweep: Sweep::new() }
     }
 
     fn look(&mut self, arp: &Arp, found: &mut Found) {
@@ -106,8 +113,9 @@ impl ArpWatch {
         let key = (arp.vlan, if arp.frame_source == [0; 6] { arp.sender_mac } else { arp.frame_source });
         let device = self.devices.entry(key);
         device.take(arp, now, &news);
+        self.sweep.stir_if(device.asked.count(now, MINUTE) >= ASKED_FLOOR);
         if device.due(now) {
-            found.measurements.push(device.measurement(key.1, arp, now));
+            found.measurements.push(device.measurement(key.1, now, arp.time));
         }
     }
 
@@ -182,6 +190,7 @@ impl Device {
         self.conflicts = self.conflicts.saturating_add(u32::from(news.conflict));
         self.back_and_forth = self.back_and_forth.max(news.changes);
         let address = Address::v4(arp.sender_address);
+        self.address = address;
         if news.own {
             self.known_as = Some(address);
         }
@@ -194,17 +203,17 @@ impl Device {
         let addresses = self.claim_steps.reached(self.addresses.count(now, WINDOW), 2);
         let unasked = self.unasked_steps.reached(self.unasked, 1);
         let conflicts = self.conflict_steps.reached(self.conflicts, 1);
-        let asked = self.asked_steps.reached(self.asked.count(now, MINUTE), 20);
+        let asked = self.asked_steps.reached(self.asked.count(now, MINUTE), ASKED_FLOOR);
         (addresses && self.unasked + self.conflicts > 0) || unasked || conflicts || asked
     }
 
-    fn measurement(&self, mac: [u8; 6], arp: &Arp, now: u32) -> Measurement {
+    fn measurement(&self, mac: [u8; 6], now: u32, time: Timestamp) -> Measurement {
         let count = |value: u32| Value::Count(u64::from(value));
         let mut peers = self.contested.clone();
         peers.sort_unstable();
         let contested = peers.iter().map(|address| address.ip().to_string()).collect::<Vec<_>>().join(", ");
         Measurement {
-            time: arp.time,
+            time,
             service: "arp",
             detector: INFO.name,
             subject: Subject::Device(mac),
@@ -220,7 +229,7 @@ impl Device {
                         self.known_as.map_or_else(|| "address unknown".into(), |own| own.ip().to_string().into()),
                     ),
                 ),
-                ("address", Value::Address(Address::v4(arp.sender_address))),
+                ("address", Value::Address(self.address)),
                 ("contested", Value::Text(contested.into())),
                 ("claimed_addresses", count(self.addresses.count(now, WINDOW))),
                 ("unasked_replies", count(self.unasked)),
@@ -246,6 +255,18 @@ impl Detector for ArpWatch {
         for observed in batch {
             if let Observation::Arp(arp) = observed.fact {
                 self.look(arp, found);
+            }
+        }
+    }
+
+    fn advance(&mut self, now: Timestamp, found: &mut Found) {
+        if !self.sweep.is_due(now) {
+            return;
+        }
+        for (&(_, mac), device) in self.devices.iter_mut() {
+            let last = second(device.last);
+            if device.asked_steps.unreported(device.asked.count(last, MINUTE), ASKED_FLOOR) {
+                found.measurements.push(device.measurement(mac, last, now));
             }
         }
     }

@@ -19,6 +19,7 @@ use lapwing_decode::Address;
 use lapwing_flow::Flow;
 use lapwing_protocol::{LocalNetworks, Observation, Observed, Scope};
 
+use super::sweep::Sweep;
 use crate::evidence::{Evidence, Steps};
 use crate::table::Table;
 use crate::{Detector, DetectorInfo, Found, Measurement, Partition, SHARDS, Subject, Value};
@@ -52,6 +53,7 @@ pub struct Exfiltration {
     flows: Table<u64, u64>,
     pairs: Table<(Address, Address), Pair>,
     devices: Table<Address, Device>,
+    sweep: Sweep,
     local: LocalNetworks,
 }
 
@@ -73,6 +75,12 @@ struct Device {
     sent: u64,
     usual: f64,
     hours: u32,
+}
+
+impl Pair {
+    fn megabytes(&self) -> u32 {
+        u32::try_from(self.sent / 1_000_000).unwrap_or(u32::MAX)
+    }
 }
 
 impl Device {
@@ -105,6 +113,7 @@ impl Exfiltration {
             flows: Table::new(FLOWS / SHARDS),
             pairs: Table::new(PAIRS / SHARDS),
             devices: Table::new(DEVICES / SHARDS),
+            sweep: Sweep::new(),
             local,
         }
     }
@@ -132,8 +141,8 @@ impl Exfiltration {
         pair.received = pair.received.max(flow.resp.payload_bytes);
         (pair.port, pair.last) = (flow.responder.port, flow.last);
         pair.evidence.note(flow);
-        let megabytes = u32::try_from(pair.sent / 1_000_000).unwrap_or(u32::MAX);
-        if pair.steps.reached(megabytes, FLOOR_MEGABYTES) {
+        self.sweep.stir_if(pair.megabytes() >= FLOOR_MEGABYTES);
+        if pair.steps.reached(pair.megabytes(), FLOOR_MEGABYTES) {
             found.measurements.push(measurement((source, target), pair, device, time));
         }
     }
@@ -182,6 +191,19 @@ impl Detector for Exfiltration {
         }
     }
 
+    fn advance(&mut self, now: Timestamp, found: &mut Found) {
+        if !self.sweep.is_due(now) {
+            return;
+        }
+        for (&(source, target), pair) in self.pairs.iter_mut() {
+            if let Some(device) = self.devices.get_mut(&source)
+                && pair.steps.unreported(pair.megabytes(), FLOOR_MEGABYTES)
+            {
+                found.measurements.push(measurement((source, target), pair, device, now));
+            }
+        }
+    }
+
     fn evicted(&self) -> u64 {
         self.flows.evicted() + self.pairs.evicted() + self.devices.evicted()
     }
@@ -214,6 +236,17 @@ mod tests {
             watch.look(&flow, Timestamp::from_seconds(1000), &mut found);
         }
         assert!((number(&found, "sent_megabytes") - 80.0).abs() < 1.0);
+    }
+
+    #[test]
+    fn what_came_since_the_last_step_is_told_at_the_end() {
+        let (mut watch, mut found) = (Exfiltration::new(LocalNetworks::default()), Found::default());
+        for piece in 0..27 {
+            watch.look(&upload(1, 1000.0 + f64::from(piece)), Timestamp::from_seconds(1000), &mut found);
+        }
+        assert_eq!(number(&found, "sent_megabytes"), 22.0);
+        watch.advance(Timestamp::from_seconds(1030), &mut found);
+        assert_eq!(number(&found, "sent_megabytes"), 27.0);
     }
 
     #[test]

@@ -23,6 +23,7 @@ use lapwing_protocol::{LocalNetworks, Observation, Observed, Scope, transport};
 use super::outcomes::Outcomes;
 use super::probe::{Outcome, Probe, Style, probe};
 use super::second;
+use super::sweep::Sweep;
 use crate::distinct::{Distinct, address_thing};
 use crate::evidence::{Evidence, Steps};
 use crate::first_sight::FirstSight;
@@ -51,10 +52,8 @@ const FLOOR: u32 = 5;
 pub struct HorizontalScan {
     sources: Table<(Address, u16, u8), Source>,
     first_sights: FirstSight,
-    /// Some source has reached the floor since the last sweep.
-    stirred: bool,
+    sweep: Sweep,
     local: LocalNetworks,
-    next_sweep: i64,
 }
 
 #[derive(Debug, Default)]
@@ -77,9 +76,8 @@ impl HorizontalScan {
         Self {
             sources: Table::new(SOURCES / SHARDS),
             first_sights: FirstSight::new(FIRST_SIGHTS / SHARDS),
-            stirred: false,
+            sweep: Sweep::new(),
             local,
-            next_sweep: i64::MIN,
         }
     }
 
@@ -114,7 +112,7 @@ impl HorizontalScan {
         }
         let outside = self.local.scope(probe.target) == Scope::Outside;
         source.add(&probe, flow, now, outside);
-        self.stirred |= source.long.failed() >= FLOOR;
+        self.sweep.stir_if(source.long.failed() >= FLOOR);
         if let Some(measurement) = source.due(key, now, time, &self.local) {
             found.measurements.push(measurement);
         }
@@ -237,11 +235,7 @@ impl Detector for HorizontalScan {
     }
 
     fn advance(&mut self, now: Timestamp, found: &mut Found) {
-        if now.seconds() < self.next_sweep {
-            return;
-        }
-        self.next_sweep = now.seconds().saturating_add(i64::from(MINUTE));
-        if !std::mem::take(&mut self.stirred) {
+        if !self.sweep.is_due(now) {
             return;
         }
         let now_second = second(now);

@@ -1,6 +1,7 @@
 //! Quantities per host, host pair, device and network, measured for the signatures to judge.
 
 mod arp;
+mod attempts;
 mod beacon;
 mod broker_session;
 mod exfiltration;
@@ -10,9 +11,11 @@ mod horizontal_scan;
 mod login;
 mod outcomes;
 mod probe;
+mod recent;
 mod reflection;
 mod reflector;
 mod slow_request;
+mod sweep;
 mod vertical_scan;
 
 pub use arp::ArpWatch;

@@ -1,15 +1,15 @@
 //! A device that is made to answer much to little.
 //!
 //! # What it sees
-//! Per client outside and service of a well-known reflector, over all devices of the watched networks, in windows of ten seconds:
-//! bytes asked and bytes answered. Emits service `reflector`.
+//! Per client and service of a well-known reflector, over all who answer, in windows of ten seconds: bytes asked and bytes answered,
+//! and whether a stranger asks devices of the watched networks. Emits service `reflector`.
 //!
 //! # Why it matters
 //! A device that answers strangers is a weapon: who asks in a victim's name makes it send the victim many times as much (ATT&CK
 //! T1498.002). The subject is the client, who is the victim: whoever really asked is not to be seen.
 //!
 //! # False positives
-//! A public name server's clients that ask for large records; they ask now and then.
+//! A public name server's clients that ask for large records; they ask now and then. A monitor that reads whole tables by SNMP.
 //!
 //! # References
 //! CISA alert TA14-017A (amplification factors: DNS 28–54, SNMP 6, SSDP 31, NTP 557).
@@ -20,6 +20,7 @@ use lapwing_flow::Flow;
 use lapwing_protocol::{LocalNetworks, Observation, Observed, Scope};
 
 use super::growth::new_share;
+use super::sweep::Sweep;
 use crate::detector::first_packet_from_responder;
 use crate::evidence::{Evidence, Steps};
 use crate::table::Table;
@@ -63,12 +64,15 @@ const SERVICES: &[(u16, &str)] = &[
 #[derive(Debug)]
 pub struct Reflector {
     clients: Table<(Address, u16), Client>,
+    sweep: Sweep,
     local: LocalNetworks,
 }
 
 #[derive(Debug, Default)]
 struct Client {
     window: i64,
+    /// A client outside asks devices of the watched networks.
+    is_stranger: bool,
     asked: f64,
     answered: f64,
     first: Timestamp,
@@ -82,7 +86,7 @@ impl Reflector {
     /// With its share of the cap for one of [`SHARDS`] shards.
     #[must_use]
     pub fn new(local: LocalNetworks) -> Self {
-        Self { clients: Table::new(CLIENTS / SHARDS), local }
+        Self { clients: Table::new(CLIENTS / SHARDS), sweep: Sweep::new(), local }
     }
 
     fn look(&mut self, flow: &Flow, time: Timestamp, ended: bool, found: &mut Found) {
@@ -92,14 +96,17 @@ impl Reflector {
         let Some((port, service)) = SERVICES.iter().find(|(port, _)| *port == flow.responder.port) else { return };
         let (client, reflector) = (flow.originator.address, flow.responder.address);
         let share = new_share(flow, ended);
-        if share == 0.0 || self.local.scope(client) != Scope::Outside || self.local.scope(reflector) != Scope::Local {
+        if share == 0.0 || self.local.scope(reflector) == Scope::Group {
             return;
         }
+        let is_stranger = self.local.scope(client) == Scope::Outside && self.local.scope(reflector) == Scope::Local;
         let window = time.seconds().div_euclid(WINDOW);
         let state = self.clients.entry((client, *port));
         if state.window != window {
-            *state = Client { window, first: flow.start, ..Client::default() };
+            found.measurements.extend(state.close((client, *port), service, time));
+            *state = Client { window, first: flow.start, is_stranger, ..Client::default() };
         }
+        state.is_stranger &= is_stranger;
         state.asked += flow.orig.ip_bytes as f64 * share;
         state.answered += flow.resp.ip_bytes as f64 * share;
         (state.first, state.last) = (state.first.min(flow.start), state.last.max(flow.last));
@@ -107,14 +114,24 @@ impl Reflector {
         if state.reflectors.len() < 8 && !state.reflectors.contains(&reflector) {
             state.reflectors.push(reflector);
         }
-        if state.steps.reached((state.answered / 1_000.0) as u32, FLOOR) {
-            found.measurements.push(state.measurement(client, *port, service, time));
+        self.sweep.stir_if(state.kilobytes() >= FLOOR);
+        if state.steps.reached(state.kilobytes(), FLOOR) {
+            found.measurements.push(state.measurement((client, *port), service, time));
         }
     }
 }
 
 impl Client {
-    fn measurement(&self, client: Address, port: u16, service: &'static str, time: Timestamp) -> Measurement {
+    fn kilobytes(&self) -> u32 {
+        (self.answered / 1_000.0) as u32
+    }
+
+    /// The measurement of a window that ends, where it holds more than was told.
+    fn close(&mut self, key: (Address, u16), service: &'static str, time: Timestamp) -> Option<Measurement> {
+        self.steps.unreported(self.kilobytes(), FLOOR).then(|| self.measurement(key, service, time))
+    }
+
+    fn measurement(&self, (client, port): (Address, u16), service: &'static str, time: Timestamp) -> Measurement {
         let mut peers = self.reflectors.clone();
         peers.sort_unstable();
         let names = peers.iter().map(|address| address.ip().to_string()).collect::<Vec<_>>().join(", ");
@@ -132,6 +149,7 @@ impl Client {
                 ("reflectors", Value::Text(names.into())),
                 ("port", Value::Count(u64::from(port))),
                 ("reflector", Value::Text(service.into())),
+                ("stranger", Value::Flag(self.is_stranger)),
                 ("asked_bytes", Value::Count(self.asked as u64)),
                 ("answered_bytes", Value::Count(self.answered as u64)),
                 ("times_asked", Value::Number(self.answered / self.asked.max(1.0))),
@@ -155,6 +173,17 @@ impl Detector for Reflector {
                 Observation::FlowEnded(flow) => self.look(flow, observed.time, true, found),
                 Observation::FlowProgress(flow) => self.look(flow, observed.time, false, found),
                 _ => {}
+            }
+        }
+    }
+
+    fn advance(&mut self, now: Timestamp, found: &mut Found) {
+        if !self.sweep.is_due(now) {
+            return;
+        }
+        for (&(client, port), state) in self.clients.iter_mut() {
+            if let Some((_, service)) = SERVICES.iter().find(|(known, _)| *known == port) {
+                found.measurements.extend(state.close((client, port), service, now));
             }
         }
     }
@@ -187,7 +216,9 @@ mod tests {
     }
 
     #[test]
-    fn answers_to_the_own_network_are_not() {
-        assert!(answers("10.0.0.9").measurements.is_empty());
+    fn a_client_of_the_own_network_is_no_stranger() {
+        let stranger = |client| answers(client).measurements.last().unwrap().get("stranger").cloned();
+        assert_eq!(stranger("198.51.100.50"), Some(Value::Flag(true)));
+        assert_eq!(stranger("10.0.0.9"), Some(Value::Flag(false)));
     }
 }

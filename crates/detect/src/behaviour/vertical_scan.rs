@@ -25,6 +25,7 @@ use super::growth::new_share;
 use super::outcomes::Outcomes;
 use super::probe::{Outcome, Probe, probe};
 use super::second;
+use super::sweep::Sweep;
 use crate::distinct::Distinct;
 use crate::evidence::{Evidence, Steps};
 use crate::first_sight::FirstSight;
@@ -63,10 +64,8 @@ pub struct VerticalScan {
     first_sights: FirstSight,
     /// By source and target: the target's port unreachables. They come while the UDP flows that they answer are still open.
     unreachables: Table<(Address, Address), Unreachables>,
-    /// Some pair has reached the floor since the last sweep.
-    stirred: bool,
+    sweep: Sweep,
     local: LocalNetworks,
-    next_sweep: i64,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -96,9 +95,8 @@ impl VerticalScan {
             pairs: Table::new(PAIRS / SHARDS),
             first_sights: FirstSight::new(FIRST_SIGHTS / SHARDS),
             unreachables: Table::new(REFUSING_PAIRS / SHARDS),
-            stirred: false,
+            sweep: Sweep::new(),
             local,
-            next_sweep: i64::MIN,
         }
     }
 
@@ -151,7 +149,7 @@ impl VerticalScan {
             }
         };
         pair.add(&probe, flow, now);
-        self.stirred |= pair.long.failed() >= FLOOR;
+        self.sweep.stir_if(pair.long.failed() >= FLOOR);
         if let Some(measurement) = pair.due(key, now, time, refused(&mut self.unreachables, key)) {
             found.measurements.push(measurement);
         }
@@ -293,11 +291,7 @@ impl Detector for VerticalScan {
     }
 
     fn advance(&mut self, now: Timestamp, found: &mut Found) {
-        if now.seconds() < self.next_sweep {
-            return;
-        }
-        self.next_sweep = now.seconds().saturating_add(i64::from(MINUTE));
-        if !std::mem::take(&mut self.stirred) {
+        if !self.sweep.is_due(now) {
             return;
         }
         let now_second = second(now);
