@@ -104,12 +104,17 @@ impl Sketch {
     fn estimate(&self) -> u32 {
         let size = REGISTERS as f64;
         let empty = self.registers.iter().filter(|&&rank| rank == 0).count();
-        let raw = 0.7213 / (1.0 + 1.079 / size) * size * size
-            / self.registers.iter().map(|&rank| 0.5_f64.powi(i32::from(rank))).sum::<f64>();
+        let raw =
+            0.7213 / (1.0 + 1.079 / size) * size * size / self.registers.iter().map(|&rank| halved(rank)).sum::<f64>();
         // Linear counting where it is the better estimate.
         let estimate = if raw <= 2.5 * size && empty > 0 { size * (size / empty as f64).ln() } else { raw };
         estimate.round() as u32
     }
+}
+
+/// One, halved `times` times; a rank is 57 at most, so its exponent fits.
+fn halved(times: u8) -> f64 {
+    f64::from_bits((1_023 - u64::from(times)) << 52)
 }
 
 /// Spreads the bits of `thing` over 64 (the finaliser of splitmix64).

@@ -105,10 +105,16 @@ impl Line {
         }
     }
 
+    #[inline]
     fn count(&mut self, value: u64) {
-        if value < 10 {
-            return self.byte(b'0' + value as u8);
+        match value {
+            0..10 => self.byte(b'0' + value as u8),
+            10..100 => self.fixed(&PAIRS[value as usize], 2),
+            _ => self.large_count(value),
         }
+    }
+
+    fn large_count(&mut self, value: u64) {
         // Twice the digits of the largest number, so that the copy of the digits may run on behind them.
         let mut digits = [0; 40];
         let mut at = 20;
