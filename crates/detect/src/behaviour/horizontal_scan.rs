@@ -212,6 +212,7 @@ impl Source {
                 ("unanswered", count(outcomes.unanswered)),
                 ("half_open", count(outcomes.half_open)),
                 ("empty", count(outcomes.empty)),
+                ("outcomes", Value::Text(outcomes.list(0).into())),
             ],
         }
     }

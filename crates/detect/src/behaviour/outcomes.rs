@@ -42,6 +42,18 @@ impl Outcomes {
         self.refused.saturating_add(self.unanswered).saturating_add(self.half_open).saturating_add(self.empty)
     }
 
+    /// The outcomes that there were, as a sentence lists them. Of the unanswered, `refused` were refused by other means.
+    pub(crate) fn list(&self, refused: u32) -> String {
+        let outcomes = [
+            (self.refused.saturating_add(refused), "refused"),
+            (self.unanswered.saturating_sub(refused), "unanswered"),
+            (self.half_open, "half open"),
+            (self.empty, "opened without a word"),
+        ];
+        let there = outcomes.iter().filter(|(count, _)| *count > 0);
+        there.map(|(count, what)| format!("{count} {what}")).collect::<Vec<_>>().join(", ")
+    }
+
     /// The style of most attempts.
     pub(crate) fn style(&self) -> &'static str {
         let most =

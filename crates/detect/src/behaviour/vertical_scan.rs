@@ -54,6 +54,9 @@ const MINUTE: u32 = 60;
 const SHORT: u32 = 300;
 const LONG: u32 = 6 * 3600;
 
+/// Ports that a measurement names.
+const PORTS_NAMED: usize = 10;
+
 /// Different ports from which on a measurement is worth a rule's look.
 const FLOOR: u32 = 5;
 
@@ -216,6 +219,15 @@ impl Pair {
         (due || slow_due || refused_due).then(|| self.measurement(key, last, time, unreachables))
     }
 
+    /// Ten of the ports, in order.
+    fn first_ports(&self, tried: u32) -> String {
+        let mut ports: Vec<u32> = self.failed.things().collect();
+        ports.sort_unstable();
+        ports.truncate(PORTS_NAMED);
+        let rest = if tried as usize > ports.len() { ", …" } else { "" };
+        ports.iter().map(u32::to_string).collect::<Vec<_>>().join(", ") + rest
+    }
+
     fn measurement(
         &mut self,
         (source, target, protocol): (Address, Address, u8),
@@ -233,10 +245,6 @@ impl Pair {
         let refused = unreachables.min(outcomes.unanswered);
         let count = |value: u32| Value::Count(u64::from(value));
         let seconds = self.long.last.seconds_since(self.long.first).max(1.0);
-        let mut ports: Vec<u32> = self.failed.things().collect();
-        ports.sort_unstable();
-        ports.truncate(10);
-        let ports = ports.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
         Measurement {
             time,
             service: "pair_window",
@@ -262,7 +270,8 @@ impl Pair {
                 ("unanswered", count(outcomes.unanswered - refused)),
                 ("half_open", count(outcomes.half_open)),
                 ("empty", count(outcomes.empty)),
-                ("ports", Value::Text(ports.into())),
+                ("outcomes", Value::Text(outcomes.list(refused).into())),
+                ("ports", Value::Text(self.first_ports(failed_long).into())),
             ],
         }
     }

@@ -5,14 +5,15 @@
 //! names finished flows with the fields of [`lapwing_protocol::CONN_FIELDS`]. A rule whose service nothing here produces is
 //! kept and listed as not evaluated; a broken rule is reported with file, line and reason, and the others load.
 //!
-//! A top-level `lapwing:` block adds what Sigma has no word for: `kind`, `explanation` (a sentence with `{field}` and
-//! `{field.threshold}`), `confidence`. Rules without it work too.
+//! A top-level `lapwing:` block adds what Sigma has no word for: `kind`, `explanation` (a sentence with `{field}`,
+//! `{field|host|hosts}`, `{field|percent}` and `{field.threshold}`), `confidence`. Rules without it work too.
 
 mod case;
 mod event;
 mod limits;
 mod load;
 mod rule;
+mod sentence;
 mod source;
 
 use std::collections::HashMap;

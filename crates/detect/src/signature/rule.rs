@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use super::SIGNATURES;
 use super::event::Judged;
+use super::sentence::{self, Said};
 use crate::{Detection, KindInfo, Measured, SIGNATURE, Severity, Subject, kind_info};
 
 /// The `lapwing:` block of a rule.
@@ -18,7 +19,7 @@ use crate::{Detection, KindInfo, Measured, SIGNATURE, Severity, Subject, kind_in
 pub(super) struct Extra {
     /// What its detections are called; a registered kind or a name of its own.
     pub(super) kind: Option<String>,
-    /// A sentence with `{field}` and `{field.threshold}`.
+    /// A sentence with `{field}`, `{field|form}`, `{field|one|many}` and `{field.threshold}`.
     pub(super) explanation: Option<String>,
     /// Probability that a match is right, 0 to 1.
     pub(super) confidence: Option<f32>,
@@ -138,18 +139,20 @@ impl Rule {
 
     fn explanation(&self, event: &Judged<'_>, group: &[(String, String)], measured: &[Measured]) -> String {
         if let Some(template) = &self.extra.explanation {
-            return fill(template, |name| match name.strip_suffix(".threshold") {
-                Some(field) => measured.iter().find(|m| m.name == field).map(|m| number(m.threshold)),
+            return sentence::fill(template, |name| match name.strip_suffix(".threshold") {
+                Some(field) => measured.iter().find(|m| m.name == field).map(|m| Said::Number(m.threshold)),
                 None => match group.iter().find(|(field, _)| field == name) {
-                    Some((_, value)) => Some(value.clone()),
-                    None => event.get_field(name).map(|value| text(&value)),
+                    Some((_, value)) => Some(Said::Text(value.clone())),
+                    None => event.get_field(name).map(|value| said(&value)),
                 },
             });
         }
         if measured.is_empty() {
             return format!("The rule \"{}\" matched.", self.title);
         }
-        let reached = |m: &Measured| format!("{} is {} (threshold {})", m.name, number(m.value), number(m.threshold));
+        let reached = |m: &Measured| {
+            format!("{} is {} (threshold {})", m.name, sentence::number(m.value), sentence::number(m.threshold))
+        };
         format!("{}: {}.", self.title, measured.iter().map(reached).collect::<Vec<_>>().join(", "))
     }
 }
@@ -196,36 +199,10 @@ fn collect(selection: &Selection, found: &mut Vec<Threshold>) {
     }
 }
 
-/// Puts values in the place of `{name}`; a name without a value becomes `?`.
-fn fill(template: &str, value: impl Fn(&str) -> Option<String>) -> String {
-    let mut filled = String::with_capacity(template.len() + 64);
-    let mut rest = template;
-    while let Some((before, after)) = rest.split_once('{') {
-        filled.push_str(before);
-        let Some((name, after)) = after.split_once('}') else {
-            filled.push('{');
-            rest = after;
-            continue;
-        };
-        filled.push_str(value(name).as_deref().unwrap_or("?"));
-        rest = after;
-    }
-    filled.push_str(rest);
-    filled.trim_end().to_owned()
-}
-
-fn text(value: &EventValue<'_>) -> String {
+fn said(value: &EventValue<'_>) -> Said {
     match value {
-        EventValue::Float(value) => number(*value),
-        _ => value.as_str().unwrap_or_default().into_owned(),
-    }
-}
-
-/// A number as a person reads it: whole, or with two digits after the point.
-fn number(value: f64) -> String {
-    if (value - value.round()).abs() < 5e-4 || value.abs() >= 1_000.0 {
-        format!("{:.0}", value.round())
-    } else {
-        format!("{value:.2}")
+        EventValue::Int(value) => Said::Number(*value as f64),
+        EventValue::Float(value) => Said::Number(*value),
+        _ => Said::Text(value.as_str().unwrap_or_default().into_owned()),
     }
 }
