@@ -195,6 +195,10 @@ impl Alert {
             } else if let Some(known) = self.flows.iter_mut().find(|known| known.uid == flow.uid) {
                 known.last = known.last.max(flow.last);
                 known.last_frame = known.last_frame.max(flow.last_frame);
+                for side in 0..2 {
+                    known.packets[side] = known.packets[side].max(flow.packets[side]);
+                    known.bytes[side] = known.bytes[side].max(flow.bytes[side]);
+                }
             }
         }
     }

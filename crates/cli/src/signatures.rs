@@ -66,11 +66,15 @@ fn check(place: &Where) -> Result<Outcome> {
     let (sources, mut problems) = place.read();
     let (_, report) = signature::Signatures::load(&sources, LocalNetworks::default());
     problems.extend(report.problems);
+    let (rules, warnings) = (report.rules.len(), &report.warnings);
     if place.json {
-        output::print(&format!("{}\n", json!({"rules": report.rules.len(), "problems": problems_json(&problems)})))?;
+        let document =
+            json!({"rules": rules, "problems": problems_json(&problems), "warnings": problems_json(warnings)});
+        output::print(&format!("{document}\n"))?;
     } else {
         problems.iter().for_each(|problem| eprintln!("{problem}"));
-        output::print(&format!("{} rules load, {} problems\n", report.rules.len(), problems.len()))?;
+        warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+        output::print(&format!("{rules} rules load, {} problems, {} warnings\n", problems.len(), warnings.len()))?;
     }
     ended(problems.len())
 }

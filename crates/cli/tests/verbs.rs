@@ -136,6 +136,18 @@ fn every_line_of_eve_has_the_fields_that_its_consumers_read() {
             }
             assert!(alert["signature"].is_string() && alert["category"].is_string());
             assert!(record["lapwing"]["id"].is_string());
+            if record["flow_id"].is_null() {
+                assert!(record["flow"].is_null() && record["direction"].is_null());
+                continue;
+            }
+            assert!(record["flow_id"].as_u64().unwrap() < 1 << 51, "it is exact as a number of JavaScript");
+            assert_eq!((&record["ip_v"], &record["direction"]), (&4.into(), &"to_server".into()));
+            let flow = &record["flow"];
+            let total = |field: &str| flow[field].as_u64().unwrap();
+            assert!(total("pkts_toserver") + total("pkts_toclient") > 0, "{line}");
+            assert!(total("bytes_toserver") + total("bytes_toclient") > 0, "{line}");
+            assert_eq!((&flow["src_ip"], &flow["dest_port"]), (&record["src_ip"], &record["dest_port"]));
+            assert!(flow["start"].as_str().unwrap().ends_with("+0000"));
         }
     }
 }

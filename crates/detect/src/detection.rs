@@ -64,6 +64,10 @@ pub struct EvidenceFlow {
     pub first_frame: u64,
     /// Frame number of the last packet seen when it was noted.
     pub last_frame: u64,
+    /// Packets from originator and responder when it was noted.
+    pub packets: [u64; 2],
+    /// Their IP bytes.
+    pub bytes: [u64; 2],
 }
 
 impl From<&Flow> for EvidenceFlow {
@@ -78,6 +82,8 @@ impl From<&Flow> for EvidenceFlow {
             one_way: flow.one_way,
             first_frame: flow.first_frame,
             last_frame: flow.last_frame,
+            packets: [flow.orig.packets, flow.resp.packets],
+            bytes: [flow.orig.ip_bytes, flow.resp.ip_bytes],
         }
     }
 }

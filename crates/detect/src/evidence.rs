@@ -7,7 +7,7 @@ use crate::EvidenceFlow;
 /// Flows kept for one measured thing: the first half stays, the second half holds the latest.
 const KEPT: usize = 6;
 
-/// A few flows that show what was measured; empty until the first is noted. At most 6 × 88 bytes.
+/// A few flows that show what was measured; empty until the first is noted. At most 6 × 120 bytes.
 #[derive(Debug, Default)]
 pub(crate) struct Evidence {
     flows: Vec<EvidenceFlow>,

@@ -23,6 +23,9 @@ pub struct Summary {
     pub first: Option<String>,
     /// The latest time seen.
     pub last: Option<String>,
+    /// Somebody ended the run before its input ended.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub interrupted: bool,
     /// What was read.
     pub inputs: Vec<InputSummary>,
     /// Frames and layers that were not decoded, by what they are.
@@ -99,6 +102,7 @@ impl Summary {
             flows: flows.started,
             first: report.span.map(|(first, _)| rfc3339(first)),
             last: report.span.map(|(_, last)| rfc3339(last)),
+            interrupted: false,
             inputs: inputs.iter().map(InputSummary::from).collect(),
             undecoded: report.decode.undecoded.iter().map(|(what, count)| (what.to_string(), *count)).collect(),
             not_evaluated: Vec::new(),
@@ -110,6 +114,9 @@ impl Summary {
     pub fn note_signatures(&mut self, report: &LoadReport) {
         for problem in &report.problems {
             self.not_evaluated.push(format!("signature {problem}"));
+        }
+        for warning in &report.warnings {
+            self.not_evaluated.push(format!("in a signature, {warning}"));
         }
         for rule in &report.rules {
             if let Standing::NotEvaluated { needs } = &rule.standing {
@@ -125,6 +132,7 @@ impl Summary {
         self.flows += other.flows;
         self.first = [self.first.take(), other.first].into_iter().flatten().min();
         self.last = self.last.take().max(other.last);
+        self.interrupted |= other.interrupted;
         self.inputs.extend(other.inputs);
         for (what, count) in other.undecoded {
             *self.undecoded.entry(what).or_default() += count;

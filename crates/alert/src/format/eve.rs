@@ -1,6 +1,8 @@
 //! Alerts as Suricata EVE records, so that every EVE consumer takes them unchanged.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
+use std::net::IpAddr;
 
 use lapwing_detect::{EvidenceFlow, Severity, Subject};
 use serde::Serialize;
@@ -10,10 +12,13 @@ use crate::{Alert, time};
 /// Generator id of Lapwing's alerts: a private one, so that no rule of a public set has the same (gid, signature id).
 const GENERATOR: u32 = 9_000;
 
+/// The bits of a uid that are a flow's id here.
+const FLOW_ID_BITS: u64 = (1 << 51) - 1;
+
 #[derive(Serialize)]
 struct Record<'a> {
     timestamp: String,
-    /// Suricata's are 63 bits wide, and so stay exact in every consumer that reads signed integers.
+    /// Suricata's are 51 bits wide, and so stay exact in every consumer that reads numbers as JavaScript does.
     #[serde(skip_serializing_if = "Option::is_none")]
     flow_id: Option<u64>,
     event_type: &'static str,
@@ -25,12 +30,21 @@ struct Record<'a> {
     dest_ip: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     dest_port: Option<u16>,
-    proto: String,
+    proto: Cow<'static, str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ip_v: Option<u8>,
+    /// Where the packets came from: Suricata's word for an interface or a capture file.
+    pkt_src: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     ether: Option<Ether<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     community_id: Option<&'a str>,
     alert: Signature<'a>,
+    /// Source and destination are originator and responder: a client speaks to a server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    direction: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    flow: Option<Flow<'a>>,
     lapwing: &'a Alert,
 }
 
@@ -38,6 +52,22 @@ struct Record<'a> {
 #[derive(Serialize)]
 struct Ether<'a> {
     src_mac: &'a str,
+}
+
+/// The flow as it stood when the alert last named it. Bytes are those of the IP packets.
+#[derive(Serialize)]
+struct Flow<'a> {
+    pkts_toserver: u64,
+    pkts_toclient: u64,
+    bytes_toserver: u64,
+    bytes_toclient: u64,
+    start: String,
+    src_ip: &'a str,
+    dest_ip: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    src_port: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dest_port: Option<u16>,
 }
 
 #[derive(Serialize)]
@@ -81,15 +111,23 @@ fn record(alert: &Alert) -> Record<'_> {
         None => (mac.is_none().then_some(alert.device.as_str()), alert.peers.first().map(String::as_str)),
     };
     let port = |port: u16| flow.is_some_and(has_ports).then_some(port);
+    let src_port = evidence.and_then(|evidence| port(evidence.originator_port));
+    let dest_port = evidence.and_then(|evidence| port(evidence.responder_port));
     Record {
         timestamp: time::eve(alert.last_seen),
-        flow_id: flow.map(|flow| flow.uid >> 1),
+        flow_id: flow.map(|flow| flow.uid & FLOW_ID_BITS),
         event_type: "alert",
         src_ip: source,
-        src_port: evidence.and_then(|evidence| port(evidence.originator_port)),
+        src_port,
         dest_ip: target,
-        dest_port: evidence.and_then(|evidence| port(evidence.responder_port)),
-        proto: evidence.map_or_else(|| "ARP".to_owned(), |evidence| evidence.protocol.to_uppercase()),
+        dest_port,
+        proto: match (flow, &alert.subject) {
+            (Some(flow), _) => protocol(flow.protocol),
+            (None, Subject::Device(_)) => "ARP".into(),
+            (None, _) => "IP".into(),
+        },
+        ip_v: source.and_then(|source| source.parse().ok()).map(|source: IpAddr| if source.is_ipv4() { 4 } else { 6 }),
+        pkt_src: "wire/pcap",
         ether: mac.map(|src_mac| Ether { src_mac }),
         community_id: evidence.map(|evidence| evidence.community_id.as_str()),
         alert: Signature {
@@ -106,12 +144,41 @@ fn record(alert: &Alert) -> Record<'_> {
                 signature_severity: [alert.severity.as_str()],
             },
         },
+        direction: flow.map(|_| "to_server"),
+        flow: flow.zip(evidence).map(|(flow, evidence)| Flow {
+            pkts_toserver: flow.packets[0],
+            pkts_toclient: flow.packets[1],
+            bytes_toserver: flow.bytes[0],
+            bytes_toclient: flow.bytes[1],
+            start: time::eve(flow.start),
+            src_ip: &evidence.originator,
+            dest_ip: &evidence.responder,
+            src_port,
+            dest_port,
+        }),
         lapwing: alert,
     }
 }
 
 fn has_ports(flow: &EvidenceFlow) -> bool {
     matches!(flow.protocol, 6 | 17 | 132)
+}
+
+/// Suricata's name of an IP protocol: that of `/etc/protocols`, else the number in three digits.
+fn protocol(number: u8) -> Cow<'static, str> {
+    match number {
+        1 => "ICMP".into(),
+        2 => "IGMP".into(),
+        6 => "TCP".into(),
+        17 => "UDP".into(),
+        41 => "IPv6".into(),
+        47 => "GRE".into(),
+        50 => "ESP".into(),
+        51 => "AH".into(),
+        58 => "IPv6-ICMP".into(),
+        132 => "SCTP".into(),
+        other => format!("{other:03}").into(),
+    }
 }
 
 /// Suricata's priority: 1 is the worst.

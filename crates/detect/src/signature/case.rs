@@ -15,9 +15,12 @@
 use lapwing_protocol::LocalNetworks;
 use serde::Deserialize;
 
+use super::document::line_of;
 use super::event::Judged;
+use super::limits::Budget;
 use super::source::SignatureSource;
-use super::{LoadReport, Problem, Signatures, limits};
+use super::vocabulary::Vocabulary;
+use super::{LoadReport, Problem, Signatures};
 
 /// One case as it is written.
 #[derive(Debug, Deserialize)]
@@ -70,7 +73,7 @@ pub fn test(sources: &[SignatureSource]) -> (Vec<CaseResult>, Vec<Problem>) {
     for source in sources {
         let Some(text) = &source.cases else { continue };
         let file = format!("{} (cases)", source.file);
-        if let Some(reason) = limits::too_deep(text) {
+        if let Some(reason) = Budget::default().tangled(text) {
             problems.push(Problem { file, line: 0, reason });
             continue;
         }
@@ -81,6 +84,9 @@ pub fn test(sources: &[SignatureSource]) -> (Vec<CaseResult>, Vec<Problem>) {
                         let reason = format!("case '{}': no rule '{}' is evaluated", case.name, case.rule);
                         problems.push(Problem { file: file.clone(), line: 0, reason });
                         continue;
+                    }
+                    for reason in unknown_fields(case) {
+                        problems.push(Problem { file: file.clone(), line: line_of(text, &reason) + 1, reason });
                     }
                     results.push(run(case, &file, sources));
                 }
@@ -95,13 +101,29 @@ pub fn test(sources: &[SignatureSource]) -> (Vec<CaseResult>, Vec<Problem>) {
     (results, problems)
 }
 
+/// What to say of fields that no event of their log has: a case with a misspelt field shows nothing.
+fn unknown_fields(case: &Case) -> Vec<String> {
+    let mut reasons = Vec::new();
+    for event in &case.events {
+        let Some(vocabulary) = Vocabulary::of_log(&case.product, service_of(case, event)) else { continue };
+        let unknown = |name: &&String| !vocabulary.has(name) && !matches!(name.as_str(), "at" | "service");
+        let said = |name: &String| format!("case '{}': {}", case.name, vocabulary.lacks(name));
+        reasons.extend(event.keys().filter(unknown).map(said));
+    }
+    reasons
+}
+
+fn service_of<'a>(case: &'a Case, event: &'a serde_json::Map<String, serde_json::Value>) -> &'a str {
+    event.get("service").and_then(serde_json::Value::as_str).unwrap_or(&case.service)
+}
+
 fn run(case: &Case, file: &str, sources: &[SignatureSource]) -> CaseResult {
     // Correlations keep state: each case begins without any.
     let (mut signatures, _) = Signatures::load(sources, LocalNetworks::default());
     let mut fired = false;
     for event in &case.events {
         let fields: Vec<_> = event.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-        let service = event.get("service").and_then(serde_json::Value::as_str).unwrap_or(&case.service);
+        let service = service_of(case, event);
         let judged = Judged::Fields { product: &case.product, service, fields: &fields };
         let at = event.get("at").and_then(serde_json::Value::as_i64).unwrap_or(0);
         let results = signatures.engine.process_event_at(&judged, FIRST_EVENT + at);

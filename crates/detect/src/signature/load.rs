@@ -3,71 +3,19 @@
 use std::collections::{HashMap, HashSet};
 
 use rsigma_parser::{
-    ConditionOperator, CorrelationCondition, CorrelationRule, CorrelationType, FilterRule, LogSource, SigmaCollection,
-    SigmaRule, parse_sigma_yaml,
+    ConditionOperator, CorrelationCondition, CorrelationRule, CorrelationType, Detections, FilterRule, Level,
+    LogSource, SigmaCollection, SigmaRule, parse_sigma_yaml,
 };
 use serde::Deserialize;
 
-use super::limits;
+use super::document::{Document, documents, line_of};
+use super::explain::Joined;
+use super::limits::Budget;
+use super::report::{LoadReport, Problem, RuleEntry, Standing};
 use super::rule::{Extra, Rule, thresholds};
 use super::source::SignatureSource;
-use crate::{DETECTORS, Severity};
-
-/// Something in a rule file that could not be used.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{file}:{line}: {reason}")]
-pub struct Problem {
-    /// The file.
-    pub file: String,
-    /// The line, counted from 1; 0 where the file as a whole is meant.
-    pub line: usize,
-    /// What is wrong, and where it helps, what to do.
-    pub reason: String,
-}
-
-/// Whether a rule takes part.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// It is evaluated.
-    Evaluated,
-    /// Nothing here produces the log that it needs.
-    NotEvaluated {
-        /// What it needs: `smb_files`, or `product windows`.
-        needs: String,
-    },
-}
-
-/// A rule as `signatures list` shows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RuleEntry {
-    /// Its file.
-    pub file: String,
-    /// The line where it begins.
-    pub line: usize,
-    /// Its id; a name made from its title where it has none.
-    pub id: String,
-    /// Its title.
-    pub title: String,
-    /// What its detections are called.
-    pub kind: String,
-    /// Its level.
-    pub severity: Severity,
-    /// The log it reads, `lapwing/pair_window`; for a correlation the rules it joins.
-    pub reads: String,
-    /// Whether it takes part.
-    pub standing: Standing,
-    /// Its matches only feed a correlation.
-    pub feeds_only: bool,
-}
-
-/// What came of loading.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LoadReport {
-    /// The rules that loaded, in order.
-    pub rules: Vec<RuleEntry>,
-    /// What did not.
-    pub problems: Vec<Problem>,
-}
+use super::vocabulary::{Vocabulary, fields_of, no_such_service, placeholders};
+use crate::DETECTORS;
 
 /// The rules that take part.
 #[derive(Default)]
@@ -78,50 +26,60 @@ pub(super) struct Loaded {
     pub(super) judges_flows: bool,
 }
 
-/// One document of a file, with the line it begins at.
-struct Document<'a> {
-    file: &'a str,
-    line: usize,
-    text: &'a str,
-}
-
 /// Reads all sources. A later rule with the id of an earlier one replaces it; a kind belongs to the file that claimed it
 /// first.
 pub(super) fn load(sources: &[SignatureSource]) -> (Loaded, LoadReport) {
     let mut loader = Loader::default();
     for source in sources {
+        let mut budget = Budget::default();
         for document in documents(source) {
-            loader.document(&document);
+            loader.document(&document, &mut budget);
         }
     }
     loader.finish()
 }
 
 #[derive(Default)]
-struct Loader {
-    rules: Vec<(SigmaRule, Rule, RuleEntry)>,
-    correlations: Vec<(CorrelationRule, Rule, RuleEntry)>,
+pub(super) struct Loader {
+    pub(super) rules: Vec<(SigmaRule, Rule, RuleEntry)>,
+    pub(super) correlations: Vec<(CorrelationRule, Rule, RuleEntry)>,
+    pub(super) problems: Vec<Problem>,
+    warnings: Vec<Problem>,
     filters: Vec<FilterRule>,
+    /// The file that each kind belongs to.
     owners: HashMap<String, String>,
-    problems: Vec<Problem>,
+    /// Ids met so far.
+    ids: HashSet<String>,
     next: usize,
 }
 
+/// What rules and correlations have in common.
+struct Head<'a> {
+    id: &'a str,
+    title: &'a str,
+    level: Option<Level>,
+    tags: &'a [String],
+}
+
 impl Loader {
-    fn document(&mut self, document: &Document<'_>) {
-        if let Some(reason) = limits::unfit(document.text) {
+    fn document(&mut self, document: &Document<'_>, budget: &mut Budget) {
+        if let Some(reason) = budget.unfit(document.text) {
             return self.problem(document, &reason);
         }
         let collection = match parse_sigma_yaml(document.text) {
             Ok(collection) => collection,
-            Err(error) => return self.problem(document, &error.to_string()),
+            Err(error) => return self.problem(document, &said_once(&error.to_string())),
         };
         for error in &collection.errors {
-            self.problem(document, error);
+            self.problem(document, &said_once(error));
         }
         collection.rules.into_iter().for_each(|rule| self.rule(document, rule));
         collection.correlations.into_iter().for_each(|rule| self.correlation(document, rule));
-        self.filters.extend(collection.filters);
+        for filter in collection.filters {
+            if filter.logsource.as_ref().is_none_or(|log| self.knows_fields(document, log, &filter.detection, None)) {
+                self.filters.push(filter);
+            }
+        }
     }
 
     fn rule(&mut self, document: &Document<'_>, mut rule: SigmaRule) {
@@ -131,18 +89,17 @@ impl Loader {
         let id = rule.id.get_or_insert_with(|| slug(&rule.title)).clone();
         let extra = rule.custom_attributes.get("lapwing").cloned();
         let Some(extra) = self.extra(document, extra.map(Extra::deserialize)) else { return };
-        let own = Rule {
-            order: self.next_order(),
-            id: id.clone(),
-            title: rule.title.clone(),
-            level: rule.level,
-            tags: rule.tags.clone(),
-            extra,
-            thresholds: thresholds(&rule.detection),
-            only_feeds: false,
-        };
+        if !self.knows_fields(document, &rule.logsource, &rule.detection, extra.explanation.as_deref()) {
+            return;
+        }
+        let head = Head { id: &id, title: &rule.title, level: rule.level, tags: &rule.tags };
+        let mut own = self.own(&head, extra);
+        own.thresholds = thresholds(&rule.detection);
+        own.mentions = fields_of(&rule.detection).into_iter().map(str::to_owned).collect();
         let entry = entry(document, &own, logsource_text(&rule.logsource), standing(&rule.logsource));
-        self.rules.retain(|(_, earlier, _)| earlier.id != id);
+        if !self.ids.insert(id.clone()) {
+            self.rules.retain(|(_, earlier, _)| earlier.id != id);
+        }
         self.rules.push((rule, own, entry));
     }
 
@@ -151,24 +108,62 @@ impl Loader {
         let id = rule.id.get_or_insert_with(|| slug(&rule.title)).clone();
         let extra = rule.custom_attributes.get("lapwing").cloned();
         let Some(extra) = self.extra(document, extra.map(Extra::deserialize)) else { return };
-        let own = Rule {
-            order: self.next_order(),
-            id: id.clone(),
-            title: rule.title.clone(),
-            level: rule.level,
-            tags: rule.tags.clone(),
-            extra,
-            thresholds: Vec::new(),
-            only_feeds: false,
-        };
+        let head = Head { id: &id, title: &rule.title, level: rule.level, tags: &rule.tags };
+        let mut own = self.own(&head, extra);
+        own.joined = Some(Joined::from(&rule));
         let entry = entry(document, &own, rule.rules.join(", "), Standing::Evaluated);
-        self.correlations.retain(|(_, earlier, _)| earlier.id != id);
+        if !self.ids.insert(id.clone()) {
+            self.correlations.retain(|(_, earlier, _)| earlier.id != id);
+        }
         self.correlations.push((rule, own, entry));
     }
 
-    fn next_order(&mut self) -> usize {
+    fn own(&mut self, head: &Head<'_>, extra: Extra) -> Rule {
         self.next += 1;
-        self.next
+        Rule {
+            order: self.next,
+            id: head.id.to_owned(),
+            title: head.title.to_owned(),
+            level: head.level,
+            tags: head.tags.to_vec(),
+            extra,
+            thresholds: Vec::new(),
+            mentions: Vec::new(),
+            joined: None,
+            only_feeds: false,
+        }
+    }
+
+    /// Whether the rule asks only for fields that its log has. Another name is a mistake in a rule on our own measurements,
+    /// which does not load then. Rules for Zeek are published for sites with more columns than we set: they load unchanged,
+    /// with a warning.
+    fn knows_fields(
+        &mut self,
+        document: &Document<'_>,
+        logsource: &LogSource,
+        detection: &Detections,
+        explanation: Option<&str>,
+    ) -> bool {
+        let Some(vocabulary) = Vocabulary::of(logsource) else {
+            if let (Some("lapwing"), Some(service)) = (logsource.product.as_deref(), logsource.service.as_deref()) {
+                self.warnings.push(at(document, &no_such_service(service)));
+            }
+            return true;
+        };
+        let asked = fields_of(detection).into_iter().chain(explanation.into_iter().flat_map(placeholders));
+        let mut unknown: Vec<&str> = asked.filter(|name| !vocabulary.has(name)).collect();
+        unknown.sort_unstable();
+        unknown.dedup();
+        for name in &unknown {
+            let reason = vocabulary.lacks(name);
+            if vocabulary.is_closed {
+                self.problem(document, &reason);
+            } else {
+                let warning = at(document, &format!("{reason} Here it is never set"));
+                self.warnings.push(warning);
+            }
+        }
+        unknown.is_empty() || !vocabulary.is_closed
     }
 
     /// Checks the `lapwing:` block; `None` after a problem was noted.
@@ -204,8 +199,7 @@ impl Loader {
     }
 
     fn problem(&mut self, document: &Document<'_>, reason: &str) {
-        let line = document.line + line_of(document.text, reason);
-        self.problems.push(Problem { file: document.file.to_owned(), line, reason: reason.trim().to_owned() });
+        self.problems.push(at(document, reason));
     }
 
     fn finish(mut self) -> (Loaded, LoadReport) {
@@ -235,71 +229,25 @@ impl Loader {
         loaded.collection.filters = self.filters;
         entries.sort_by_key(|(order, _)| *order);
         let rules = entries.into_iter().map(|(_, entry)| entry).collect();
-        (loaded, LoadReport { rules, problems: self.problems })
+        (loaded, LoadReport { rules, problems: self.problems, warnings: self.warnings })
     }
+}
 
-    /// Sigma's `generate: false`, the default: what a correlation joins makes no detections of its own.
-    fn silence_feeding_rules(&mut self) {
-        let silent = self.correlations.iter().filter(|(rule, _, _)| !rule.generate);
-        let references: HashSet<String> = silent.flat_map(|(rule, _, _)| rule.rules.iter().cloned()).collect();
-        let feeds = |id: &str, name: Option<&str>| {
-            references.contains(id) || name.is_some_and(|name| references.contains(name))
-        };
-        for (rule, own, entry) in &mut self.rules {
-            own.only_feeds = feeds(&own.id, rule.name.as_deref());
-            entry.feeds_only = own.only_feeds;
-        }
-        for (rule, own, entry) in &mut self.correlations {
-            own.only_feeds = feeds(&own.id, rule.name.as_deref());
-            entry.feeds_only = own.only_feeds;
-        }
-    }
+/// What is wrong with a document, at the line that the reason is about.
+fn at(document: &Document<'_>, reason: &str) -> Problem {
+    let line = document.line + line_of(document.text, reason);
+    Problem { file: document.file.to_owned(), line, reason: reason.trim().to_owned() }
+}
 
-    /// A correlation of an unknown rule is a problem; one of a rule that is not evaluated is not evaluated.
-    fn resolve_references(&mut self) {
-        loop {
-            let mut known: HashMap<&str, &Standing> = HashMap::new();
-            for (rule, own, entry) in &self.rules {
-                known.insert(&own.id, &entry.standing);
-                rule.name.as_deref().map(|name| known.insert(name, &entry.standing));
-            }
-            for (rule, own, entry) in &self.correlations {
-                known.insert(&own.id, &entry.standing);
-                rule.name.as_deref().map(|name| known.insert(name, &entry.standing));
-            }
-            let mut unknown: HashSet<usize> = HashSet::new();
-            let mut waiting: Vec<(usize, Standing)> = Vec::new();
-            let mut problems = Vec::new();
-            for (index, (rule, _, entry)) in self.correlations.iter().enumerate() {
-                for reference in &rule.rules {
-                    match known.get(reference.as_str()) {
-                        None => {
-                            let reason = format!("correlates the rule '{reference}', which is not loaded");
-                            problems.push(Problem { file: entry.file.clone(), line: entry.line, reason });
-                            unknown.insert(index);
-                        }
-                        Some(Standing::NotEvaluated { needs }) if entry.standing == Standing::Evaluated => {
-                            waiting.push((index, Standing::NotEvaluated { needs: needs.clone() }));
-                        }
-                        Some(_) => {}
-                    }
-                }
-            }
-            let settled = unknown.is_empty() && waiting.is_empty();
-            for (index, standing) in waiting {
-                self.correlations[index].2.standing = standing;
-            }
-            let mut index = 0;
-            self.correlations.retain(|_| {
-                index += 1;
-                !unknown.contains(&(index - 1))
-            });
-            self.problems.extend(problems);
-            if settled {
-                return;
-            }
+/// The parser of conditions says its errors once for each level it met them in; once is enough.
+fn said_once(error: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in error.split(": ") {
+        if !parts.contains(&part) {
+            parts.push(part);
         }
     }
+    parts.join(": ")
 }
 
 /// Sigma: a temporal correlation without a condition asks for all its rules. rsigma 0.23 reads it as any one of them.
@@ -347,48 +295,6 @@ fn produced(service: &str) -> bool {
 fn logsource_text(logsource: &LogSource) -> String {
     let parts = [&logsource.product, &logsource.category, &logsource.service];
     parts.into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join("/")
-}
-
-/// Splits a file at its `---` lines, so that one broken document does not take the others with it. A file that uses
-/// Sigma's collection actions is kept whole, for those reach over documents.
-fn documents(source: &SignatureSource) -> Vec<Document<'_>> {
-    let text = source.text.as_ref();
-    let whole = Document { file: &source.file, line: 1, text };
-    if text.lines().any(|line| line.starts_with("action:")) {
-        return vec![whole];
-    }
-    let mut documents = Vec::new();
-    let (mut begin, mut begin_line, mut offset) = (0, 1, 0);
-    for (index, line) in text.split_inclusive('\n').enumerate() {
-        if line.trim_end() == "---" {
-            documents.push(Document { file: &source.file, line: begin_line, text: &text[begin..offset] });
-            (begin, begin_line) = (offset + line.len(), index + 2);
-        }
-        offset += line.len();
-    }
-    documents.push(Document { file: &source.file, line: begin_line, text: &text[begin..] });
-    let has_content = |text: &str| text.lines().any(|line| !line.trim().is_empty() && !line.starts_with('#'));
-    documents.retain(|document| has_content(document.text));
-    documents
-}
-
-/// Lines from the document's first to the one that `reason` is about: the line it names, or the first that holds a word it
-/// quotes.
-fn line_of(text: &str, reason: &str) -> usize {
-    let named = reason
-        .split("line ")
-        .nth(1)
-        .and_then(|rest| rest.split(|c: char| !c.is_ascii_digit()).next()?.parse::<usize>().ok());
-    if let Some(line) = named {
-        return line.saturating_sub(1);
-    }
-    let quoted = reason.split(['\'', '"', '`']).skip(1).step_by(2).filter(|word| !word.is_empty());
-    for word in quoted.chain(reason.rsplit(": ").next().filter(|word| word.len() > 2)) {
-        if let Some(line) = text.lines().position(|line| line.contains(word.trim())) {
-            return line;
-        }
-    }
-    0
 }
 
 /// An id for a rule without one: its title in kebab-case.

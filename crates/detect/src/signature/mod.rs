@@ -9,21 +9,26 @@
 //! `{field|host|hosts}`, `{field|percent}` and `{field.threshold}`), `confidence`. Rules without it work too.
 
 mod case;
+mod document;
 mod event;
+mod explain;
 mod limits;
 mod load;
+mod references;
+mod report;
 mod rule;
 mod sentence;
 mod source;
+mod vocabulary;
 
 use std::collections::HashMap;
 
 use lapwing_capture::Timestamp;
 use lapwing_protocol::{LocalNetworks, Observation, Observed};
-use rsigma_eval::{CorrelationConfig, CorrelationEngine, LogSourceExtractor, TimestampFallback};
+use rsigma_eval::{CorrelationBody, CorrelationConfig, CorrelationEngine, LogSourceExtractor, TimestampFallback};
 
 pub use case::{CaseResult, test};
-pub use load::{LoadReport, Problem, RuleEntry, Standing};
+pub use report::{LoadReport, Problem, RuleEntry, Standing};
 pub use source::{SignatureSource, read_directory, shipped};
 
 use crate::{Detection, Measurement};
@@ -97,6 +102,11 @@ impl Signatures {
     /// (see [`order`]).
     pub fn judge(&mut self, measurements: &[Measurement], found: &mut Vec<Detection>) {
         for measurement in measurements {
+            debug_assert!(
+                vocabulary::knows(measurement),
+                "{} measures what signature/vocabulary.rs does not list",
+                measurement.service
+            );
             if self.services.iter().any(|service| service == measurement.service) {
                 self.evaluate(&Judged::Measurement(measurement), measurement.time, found);
             }
@@ -133,18 +143,15 @@ impl Signatures {
     fn evaluate(&mut self, event: &Judged<'_>, time: Timestamp, found: &mut Vec<Detection>) {
         self.counts.evaluated += 1;
         let results = self.engine.process_event_at(event, time.seconds());
-        let mut matched: Vec<(&Rule, &[(String, String)])> = results
+        let mut matched: Vec<(&Rule, Option<&CorrelationBody>)> = results
             .iter()
-            .filter_map(|result| {
-                let group = result.as_correlation().map_or(&[][..], |correlation| &correlation.group_key);
-                Some((self.rules.get(result.header.rule_id.as_deref()?)?, group))
-            })
+            .filter_map(|result| Some((self.rules.get(result.header.rule_id.as_deref()?)?, result.as_correlation())))
             .collect();
         matched.sort_by_key(|(rule, _)| rule.order);
         matched.dedup_by_key(|(rule, _)| rule.order);
         matched.retain(|(rule, _)| !rule.only_feeds);
         self.counts.detections += matched.len() as u64;
-        found.extend(matched.into_iter().map(|(rule, group)| rule.detection(event, group, time)));
+        found.extend(matched.into_iter().map(|(rule, counted)| rule.detection(event, counted, time)));
     }
 }
 

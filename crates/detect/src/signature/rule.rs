@@ -4,13 +4,13 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 
 use lapwing_capture::Timestamp;
-use rsigma_eval::{Event, EventValue};
+use rsigma_eval::{CorrelationBody, Event};
 use rsigma_parser::{Detection as Selection, Detections, Level, Modifier, SigmaValue};
 use serde::Deserialize;
 
 use super::SIGNATURES;
 use super::event::Judged;
-use super::sentence::{self, Said};
+use super::explain::Joined;
 use crate::{Detection, KindInfo, Measured, SIGNATURE, Severity, Subject, kind_info};
 
 /// The `lapwing:` block of a rule.
@@ -43,6 +43,10 @@ pub(super) struct Rule {
     pub(super) tags: Vec<String>,
     pub(super) extra: Extra,
     pub(super) thresholds: Vec<Threshold>,
+    /// The fields that its selections ask for.
+    pub(super) mentions: Vec<String>,
+    /// What a correlation counts.
+    pub(super) joined: Option<Joined>,
     /// Its matches are for a correlation alone.
     pub(super) only_feeds: bool,
 }
@@ -81,11 +85,21 @@ impl Rule {
         techniques
     }
 
-    /// The detection that this rule makes of `event`; `group` holds what a correlation's events have in common. Where that is
-    /// one host, it is the subject: the event that completes a correlation may be about another.
-    pub(super) fn detection(&self, event: &Judged<'_>, group: &[(String, String)], time: Timestamp) -> Detection {
+    /// The detection that this rule makes of `event`; `correlation` is what the rule counted, if it counts. Where the events it
+    /// counted have one host in common, that is the subject: the event that completes a correlation may be about another.
+    pub(super) fn detection(
+        &self,
+        event: &Judged<'_>,
+        correlation: Option<&CorrelationBody>,
+        time: Timestamp,
+    ) -> Detection {
         let (kind, info) = self.kind();
-        let measured = self.measured(event);
+        let group = correlation.map_or(&[][..], |correlation| &correlation.group_key);
+        let counted = self.joined.as_ref().zip(correlation);
+        let measured = match counted {
+            Some((joined, correlation)) => joined.measured(correlation),
+            None => self.measured(event),
+        };
         let common: Option<IpAddr> = match group {
             [(_, value)] => value.parse().ok(),
             _ => None,
@@ -116,7 +130,7 @@ impl Rule {
             first,
             last,
             evidence,
-            explanation: self.explanation(event, group, &measured),
+            explanation: self.explanation(event, counted, &measured),
             measured,
         }
     }
@@ -135,25 +149,6 @@ impl Rule {
             }
         }
         measured
-    }
-
-    fn explanation(&self, event: &Judged<'_>, group: &[(String, String)], measured: &[Measured]) -> String {
-        if let Some(template) = &self.extra.explanation {
-            return sentence::fill(template, |name| match name.strip_suffix(".threshold") {
-                Some(field) => measured.iter().find(|m| m.name == field).map(|m| Said::Number(m.threshold)),
-                None => match group.iter().find(|(field, _)| field == name) {
-                    Some((_, value)) => Some(Said::Text(value.clone())),
-                    None => event.get_field(name).map(|value| said(&value)),
-                },
-            });
-        }
-        if measured.is_empty() {
-            return format!("The rule \"{}\" matched.", self.title);
-        }
-        let reached = |m: &Measured| {
-            format!("{} is {} (threshold {})", m.name, sentence::number(m.value), sentence::number(m.threshold))
-        };
-        format!("{}: {}.", self.title, measured.iter().map(reached).collect::<Vec<_>>().join(", "))
     }
 }
 
@@ -196,13 +191,5 @@ fn collect(selection: &Selection, found: &mut Vec<Threshold>) {
             selections.iter().for_each(|selection| collect(selection, found));
         }
         _ => {}
-    }
-}
-
-fn said(value: &EventValue<'_>) -> Said {
-    match value {
-        EventValue::Int(value) => Said::Number(*value as f64),
-        EventValue::Float(value) => Said::Number(*value),
-        _ => Said::Text(value.as_str().unwrap_or_default().into_owned()),
     }
 }

@@ -19,8 +19,8 @@ pub struct SignatureSource {
 /// Deeper folders are not read.
 const MAX_DEPTH: usize = 8;
 
-/// Larger files are refused: no rule file comes near.
-const MAX_BYTES: u64 = 4 << 20;
+/// Larger files are refused: all rules for Zeek that SigmaHQ publishes have a tenth of it.
+const MAX_BYTES: u64 = 1 << 20;
 
 macro_rules! shipped {
     ($($name:literal),* $(,)?) => {
@@ -109,7 +109,7 @@ fn cases_path(path: &Path) -> Option<PathBuf> {
 fn read_text(path: &Path) -> Result<String, String> {
     let size = std::fs::metadata(path).map_err(|error| error.to_string())?.len();
     if size > MAX_BYTES {
-        return Err(format!("{size} bytes: a rule file has at most {MAX_BYTES}"));
+        return Err(format!("{size} bytes: a rule file has at most {MAX_BYTES}; split it"));
     }
     std::fs::read_to_string(path).map_err(|error| error.to_string())
 }

@@ -32,7 +32,7 @@ level: high
 tags: [attack.discovery, attack.t1046]
 lapwing:
   kind: my-scan
-  explanation: '{source} tried {failed_ports} ports (threshold {failed_ports.threshold}), {absent}.'
+  explanation: '{source} tried {failed_ports} ports (threshold {failed_ports.threshold}), {style}.'
 ";
 
 #[test]
@@ -75,6 +75,7 @@ detection:
     assert_eq!(found.len(), 1);
     assert_eq!((found[0].kind.as_ref(), found[0].title.as_ref()), ("signature", "Telnet"));
     assert_eq!(found[0].rule.as_deref(), Some("telnet"));
+    assert_eq!(found[0].explanation, "Telnet: conn_state is SF, id.resp_h is 10.0.0.2, id.resp_p is 23.");
 }
 
 #[test]
@@ -108,6 +109,76 @@ level: critical
     };
     assert_eq!(fire(&mut signatures, [1_000, 2_000, 3_000]), 0);
     assert_eq!(fire(&mut signatures, [10_000, 10_100, 10_200]), 1);
+}
+
+#[test]
+fn a_correlation_says_what_it_counted_for_whom_and_how_long() {
+    let rules = |extra: &str| SignatureSource {
+        file: "rules/test.yml".into(),
+        text: format!(
+            "title: base
+name: base
+logsource: {{product: lapwing, service: pair_window}}
+detection: {{selection: {{failed_ports|gte: 5}}, condition: selection}}
+---
+title: Thrice
+correlation:
+  type: event_count
+  rules: [base]
+  group-by: [source]
+  timespan: 10m
+  condition: {{gte: 3}}
+{extra}"
+        )
+        .into(),
+        cases: None,
+    };
+    let last = |extra: &str| {
+        let (mut signatures, report) = Signatures::load(&[rules(extra)], LocalNetworks::default());
+        assert_eq!(report.problems, []);
+        let mut found = Vec::new();
+        for second in [1_000, 1_100, 1_200] {
+            signatures.judge(&[Measurement { time: Timestamp::from_seconds(second), ..measurement(7) }], &mut found);
+        }
+        found.pop().unwrap()
+    };
+    let thrice = last("");
+    assert_eq!(thrice.explanation, "Thrice: 3 events (threshold >= 3) within 10 minutes for source 10.0.0.1.");
+    assert_eq!((thrice.measured[0].name.as_str(), thrice.measured[0].threshold), ("event_count", 3.0));
+    let own = last("lapwing: {explanation: '{source}: {count} of {count.threshold} in {timespan}'}\n");
+    assert_eq!(own.explanation, "10.0.0.1: 3 of 3 in 10 minutes");
+}
+
+#[test]
+fn a_field_that_our_log_does_not_have_is_an_error_with_the_nearest_name() {
+    let misspelt = RULE.replace("failed_ports|gte", "failed_port|gte");
+    let misnamed = RULE.replace("{source} tried", "{sorce} tried");
+    for (rule, line, reason) in [
+        (misspelt, 6, "there is no field 'failed_port' in lapwing/pair_window; did you mean 'failed_ports'?"),
+        (misnamed, 12, "there is no field 'sorce' in lapwing/pair_window; did you mean 'source'?"),
+    ] {
+        let rule = SignatureSource { file: "rules/test.yml".into(), text: rule.into(), cases: None };
+        let (_, report) = Signatures::load(&[rule], LocalNetworks::default());
+        assert_eq!(report.rules.len(), 0);
+        assert_eq!((report.problems[0].line, report.problems[0].reason.as_str()), (line, reason));
+    }
+}
+
+#[test]
+fn a_column_that_zeek_may_have_and_we_do_not_is_a_warning() {
+    let rule = source(
+        "title: Cloud
+logsource: {product: zeek, service: conn}
+detection:
+  selection: {id.resp_p: 443, resp_cc: NL}
+  condition: selection
+",
+    );
+    let (signatures, report) = Signatures::load(&[rule], LocalNetworks::default());
+    assert_eq!((report.problems.len(), report.rules.len()), (0, 1));
+    assert!(signatures.judges_flows());
+    assert_eq!(report.warnings[0].line, 4);
+    assert!(report.warnings[0].reason.contains("'resp_cc' in zeek/conn"), "{:?}", report.warnings);
 }
 
 #[test]
