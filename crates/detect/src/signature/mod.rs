@@ -102,9 +102,10 @@ impl Signatures {
     /// (see [`order`]).
     pub fn judge(&mut self, measurements: &[Measurement], found: &mut Vec<Detection>) {
         for measurement in measurements {
-            debug_assert!(
-                vocabulary::knows(measurement),
-                "{} measures what signature/vocabulary.rs does not list",
+            debug_assert_eq!(
+                vocabulary::unlisted(measurement),
+                None,
+                "signature/vocabulary.rs and docs/signatures.md list every field of {}",
                 measurement.service
             );
             if self.services.iter().any(|service| service == measurement.service) {

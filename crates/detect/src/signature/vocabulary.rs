@@ -28,12 +28,13 @@ const SERVICES: &[(&str, &str)] = &[
     (
         "host_window",
         "source local_source protocol port style failed_targets_minute failed_targets failed_targets_long \
-         answered_targets tried_targets tried_targets_minute failed_share outside_share refused unanswered half_open empty",
+         answered_targets tried_targets tried_targets_minute failed_share outside_share refused unanswered half_open empty \
+         outcomes",
     ),
     (
         "login",
         "scope source local_source target targets port login_service attempts attempts_minute server_closed_share \
-         seconds_mean sent_bytes_mean received_bytes_mean sent_spread received_spread",
+         seconds_mean seconds_per_message sent_messages_mean sent_bytes_mean received_bytes_mean sent_spread received_spread",
     ),
     (
         "outbound_volume",
@@ -43,13 +44,13 @@ const SERVICES: &[(&str, &str)] = &[
     (
         "pair_window",
         "source target protocol style failed_ports_minute failed_ports failed_ports_long failed_ports_per_minute seconds \
-         answered_ports failed_share refused unanswered half_open empty ports",
+         answered_ports failed_share refused unanswered half_open empty outcomes ports",
     ),
     (
         "reflection",
         "target protocol port reflector servers packets bytes seconds packets_per_second bytes_per_second bytes_per_packet",
     ),
-    ("reflector", "client reflectors port reflector asked_bytes answered_bytes times_asked"),
+    ("reflector", "client reflectors port reflector stranger asked_bytes answered_bytes times_asked"),
     ("slow_request", "source target port waiting sent_bytes_mean"),
     (
         "victim_window",
@@ -133,10 +134,10 @@ pub(super) fn service_fields(service: &str) -> Option<impl Iterator<Item = &'sta
     SERVICES.iter().find(|(name, _)| *name == service).map(|(_, fields)| fields.split_whitespace())
 }
 
-/// Whether every field of the measurement is listed here.
-pub(super) fn knows(measurement: &Measurement) -> bool {
-    let known = |name: &str| service_fields(measurement.service)?.find(|field| *field == name);
-    measurement.fields.iter().all(|(name, _)| known(name).is_some())
+/// A field of the measurement that is not listed here.
+pub(super) fn unlisted(measurement: &Measurement) -> Option<&'static str> {
+    let listed = |name: &str| service_fields(measurement.service)?.find(|field| *field == name);
+    measurement.fields.iter().map(|(name, _)| *name).find(|name| listed(name).is_none())
 }
 
 /// The fields that a rule's selections ask for, and those they compare with, sorted.
@@ -171,10 +172,11 @@ fn collect<'a>(selection: &'a Selection, found: &mut Vec<&'a str>) {
     }
 }
 
-/// The names in a sentence's `{name}` and `{name.threshold}`.
+/// The names in a sentence's `{name}`, `{name.threshold}` and `{name|form}`.
 pub(super) fn placeholders(template: &str) -> impl Iterator<Item = &str> {
     template.split('{').skip(1).filter_map(|rest| {
         let (name, _) = rest.split_once('}')?;
+        let (name, _form) = name.split_once('|').unwrap_or((name, ""));
         Some(name.strip_suffix(".threshold").unwrap_or(name))
     })
 }
@@ -198,12 +200,12 @@ mod tests {
         let guide = include_str!("../../../../docs/signatures.md");
         for (service, fields) in SERVICES {
             let rows = guide.lines().filter(|line| line.starts_with(&format!("| `{service}`")));
-            let listed: Vec<&str> =
-                rows.flat_map(|row| row.split('|').nth(3).unwrap().trim().split(['`', ' '])).collect();
+            let named = rows.flat_map(|row| row.split('|').nth(3).unwrap().split('`').skip(1).step_by(2));
+            let listed: Vec<&str> = named.flat_map(str::split_whitespace).collect();
             for field in fields.split_whitespace() {
                 assert!(listed.contains(&field), "{service} {field} is not in docs/signatures.md");
             }
-            let known = |field: &&str| field.is_empty() || fields.split_whitespace().any(|known| known == *field);
+            let known = |field: &&str| fields.split_whitespace().any(|known| known == *field);
             assert!(listed.iter().all(known), "{service}: {listed:?}");
         }
     }
@@ -222,7 +224,7 @@ mod tests {
 
     #[test]
     fn names_in_a_sentence_are_found() {
-        let names: Vec<&str> = placeholders("{source} tried {ports} (threshold {ports.threshold}) {open").collect();
+        let names: Vec<&str> = placeholders("{source} tried {ports|port|ports} (threshold {ports.threshold}) {open").collect();
         assert_eq!(names, ["source", "ports", "ports"]);
     }
 }
