@@ -224,7 +224,8 @@ mod tests {
 
     #[test]
     fn names_in_a_sentence_are_found() {
-        let names: Vec<&str> = placeholders("{source} tried {ports|port|ports} (threshold {ports.threshold}) {open").collect();
+        let names: Vec<&str> =
+            placeholders("{source} tried {ports|port|ports} (threshold {ports.threshold}) {open").collect();
         assert_eq!(names, ["source", "ports", "ports"]);
     }
 }
