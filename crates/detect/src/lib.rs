@@ -13,6 +13,8 @@ mod evidence;
 mod first_sight;
 mod kind;
 mod measurement;
+#[cfg(test)]
+mod ordinary;
 mod registry;
 pub mod signature;
 mod table;

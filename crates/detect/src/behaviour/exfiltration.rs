@@ -2,14 +2,14 @@
 //!
 //! # What it sees
 //! Per device and outside peer: bytes sent and received in each hour, in flows that sent 64 kB or more; per device: what an
-//! hour usually sends, learnt from its hours before. Emits service `outbound_volume`.
+//! hour usually sends and what its largest hour sent, learnt from its hours before. Emits service `outbound_volume`.
 //!
 //! # Why it matters
 //! What was stolen has to leave (ATT&CK T1048, T1041). Things mostly receive; what sends much, sends it every day.
 //!
 //! # False positives
 //! Backups and photo uploads of phones and computers, firmware dumps; cameras that store in a cloud send all the time, so
-//! their history says so.
+//! their history says so, and a backup of every night is in the largest hour of the day before.
 //!
 //! # References
 //! Zeek's `conn` volumes as RITA and Slips use them (upload to one peer above an absolute floor).
@@ -47,6 +47,9 @@ const FLOOR_MEGABYTES: u32 = 10;
 /// Weight of the newest hour in what is usual: about a day of memory.
 const WEIGHT: f64 = 1.0 / 24.0;
 
+/// What is left of the largest hour after each further hour: after a week a fifth.
+const FADING: f64 = 0.99;
+
 /// See the module.
 #[derive(Debug)]
 pub struct Exfiltration {
@@ -74,6 +77,8 @@ struct Device {
     hour: i64,
     sent: u64,
     usual: f64,
+    /// The largest hour before, which fades by a hundredth in each hour.
+    largest: f64,
     hours: u32,
 }
 
@@ -92,12 +97,13 @@ impl Device {
         while self.hour < hour && self.hours < 1_000 {
             let weight = WEIGHT.max(1.0 / f64::from(self.hours + 1));
             self.usual += (self.sent as f64 - self.usual) * weight;
+            self.largest = (self.largest * FADING).max(self.sent as f64);
             self.hours += 1;
             self.sent = 0;
             self.hour += 1;
             if hour - self.hour > 72 {
                 // After three silent days nothing of the past is left.
-                (self.usual, self.hour) = (0.0, hour);
+                (self.usual, self.largest, self.hour) = (0.0, 0.0, hour);
             }
         }
         self.hour = self.hour.max(hour);
@@ -153,7 +159,7 @@ fn measurement((source, target): (Address, Address), pair: &Pair, device: &Devic
         time,
         service: "outbound_volume",
         detector: INFO.name,
-        subject: Subject::HostPair { source, target },
+        subject: Subject::Host(source),
         peers: vec![target],
         first: pair.first,
         last: pair.last,
@@ -169,6 +175,7 @@ fn measurement((source, target): (Address, Address), pair: &Pair, device: &Devic
             ("usual_megabytes", Value::Number(device.usual / 1e6)),
             ("hours_of_history", Value::Count(u64::from(device.hours))),
             ("times_usual", Value::Number(device.sent as f64 / device.usual.max(1e6))),
+            ("times_largest", Value::Number(device.sent as f64 / device.largest.max(1e6))),
         ],
     }
 }
@@ -259,6 +266,18 @@ mod tests {
         watch.look(&upload(900, 30.0 * 3_600.0), Timestamp::from_seconds(30 * 3_600), &mut found);
         assert!((number(&found, "usual_megabytes") - 20.0).abs() < 1.0);
         assert!(number(&found, "times_usual") > 30.0);
+    }
+
+    #[test]
+    fn the_backup_of_last_night_is_remembered() {
+        let (mut watch, mut found) = (Exfiltration::new(LocalNetworks::default()), Found::default());
+        for hour in 0..49 {
+            let megabytes = if hour % 24 == 0 { 5_000 } else { 1 };
+            let second = 3_600.0 * f64::from(hour) + 10.0;
+            watch.look(&upload(megabytes, second), Timestamp::from_seconds(second as i64), &mut found);
+        }
+        assert!(number(&found, "times_usual") > 20.0);
+        assert!(number(&found, "times_largest") < 1.5);
     }
 
     #[test]
