@@ -2,7 +2,8 @@
 
 /// The type that answers `kind`, or that `kind` answers; none for messages that stand alone. As Zeek and the Community ID
 /// specification pair them.
-pub(crate) fn counterpart(kind: u8, is_v6: bool) -> Option<u8> {
+#[must_use]
+pub fn counterpart(kind: u8, is_v6: bool) -> Option<u8> {
     if is_v6 { counterpart_v6(kind) } else { counterpart_v4(kind) }
 }
 

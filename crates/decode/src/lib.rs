@@ -23,5 +23,6 @@ mod wifi;
 
 pub use batch::{Arp, Buffers, DecodeCounts, Fragment, PacketBatch};
 pub use decoder::{DecodeOptions, Decoder};
+pub use icmp::counterpart as icmp_counterpart;
 pub use packet::{Address, Packet, Tunnel, flag};
 pub use undecoded::Undecoded;

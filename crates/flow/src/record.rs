@@ -166,9 +166,9 @@ pub struct Flow {
     pub start: Timestamp,
     /// Time of the last packet that counts for the duration: of TCP not those after both sides closed.
     pub last: Timestamp,
-    /// Frame number of the first packet.
+    /// Frame number of the first packet; 0 where the flow came from a log, without frames.
     pub first_frame: u64,
-    /// Frame number of the last packet.
+    /// Frame number of the last packet; 0 where the flow came from a log.
     pub last_frame: u64,
     /// What the originator sent.
     pub orig: Half,

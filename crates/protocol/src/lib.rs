@@ -4,6 +4,7 @@
 
 mod community_id;
 mod conn_log;
+mod facts;
 mod fields;
 mod line;
 mod local;
@@ -14,6 +15,7 @@ use lapwing_flow::Flow;
 
 pub use community_id::CommunityId;
 pub use conn_log::{ConnLog, LogFormat};
+pub use facts::{Fact, Facts, Need};
 pub use fields::{CONN_FIELDS, Field, FieldValue, Uid, ZeekType, conn_field, transport};
 pub use local::{LocalNetworks, NetworkError, Scope};
 
