@@ -13,7 +13,7 @@ use lapwing_protocol::{ConnLog, LocalNetworks, LogFormat, Observation, Observed}
 use crate::input::InputOptions;
 use crate::{Outcome, output};
 
-/// Write the flows of a capture, as Zeek's conn.log, JSON lines or CSV
+/// Write the flows of captures or logs, as Zeek's conn.log, JSON lines or CSV
 #[derive(Args)]
 #[command(after_help = "Example: lapwing flows capture.pcap --format zeek > conn.log")]
 pub(crate) struct Flows {
@@ -51,7 +51,7 @@ impl Flows {
         let out = output::open(self.output.as_deref(), &self.input.inputs)?;
         let mut writer = Writer { log, out, text: Vec::new(), begun: false, failed: None };
         let ran = self.input.run(&self.input.inputs, &config, &Scoring::default(), &mut writer, &Control::default())?;
-        let (first, last) = ran.report.span.unwrap_or_default();
+        let (first, last) = ran.span.unwrap_or_default();
         writer.end(first, last).context("the flows cannot be written")?;
         ran.all_read()
     }

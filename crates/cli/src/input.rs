@@ -7,19 +7,22 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
-use lapwing_capture::{Filter, Inputs, Source, expand};
-use lapwing_engine::{Control, PipelineConfig, PipelineReport, Scoring, Stage, Step, Summary};
+use lapwing_capture::{Filter, Inputs, Source, Timestamp};
+use lapwing_engine::{Control, PipelineConfig, Scoring, Stage, Step, Summary, Timings};
 use lapwing_flow::Checksums;
 use lapwing_protocol::LocalNetworks;
+use lapwing_records::LogInputs;
 use sha2::{Digest, Sha256};
 
+use crate::sources::{Named, is_pipe, piped};
 use crate::{Outcome, progress};
 
 /// What to read, and how.
 #[derive(Args)]
 pub(crate) struct InputOptions {
-    /// Captures to read: pcap or pcapng files (gzip and zstd as they are), folders of them, or - for standard input;
-    /// several are merged into one timeline by capture time
+    /// What to read: captures (pcap, pcapng) or logs of connections (Zeek's conn.log as text or JSON, Suricata's EVE, flow CSV,
+    /// binetflow), gzip and zstd as they are; folders of them, or - for standard input; several are merged into one timeline by
+    /// capture time, captures and logs apart
     #[arg(required = true, value_name = "INPUT")]
     pub(crate) inputs: Vec<PathBuf>,
     /// Look only at frames that this tcpdump expression takes
@@ -78,7 +81,7 @@ impl InputOptions {
         Ok(Arc::new(networks))
     }
 
-    /// Runs the inputs through the pipeline into `stage`.
+    /// Runs the inputs through the pipeline into `stage`: captures, then logs.
     pub(crate) fn run(
         &self,
         inputs: &[PathBuf],
@@ -87,8 +90,40 @@ impl InputOptions {
         stage: &mut dyn Stage,
         control: &Control,
     ) -> Result<Ran> {
-        let files = expand(inputs).files;
-        let mut source = Inputs::open(&files)?;
+        if let [input] = inputs
+            && is_pipe(input)
+        {
+            let piped = piped(input)?;
+            let name = input.display().to_string();
+            return if piped.is_log {
+                self.run_logs(LogInputs::from_reader(&name, piped.reader)?, scoring, stage, control)
+            } else {
+                let source = Inputs::from_reader(&name, piped.reader)?;
+                self.run_captures(source, config, scoring, stage, control)
+            };
+        }
+        let named = Named::of(inputs);
+        if named.other_logs > 0 {
+            eprintln!("lapwing: {} logs in the folders tell of no connections and were passed over", named.other_logs);
+        }
+        let mut ran = Ran::default();
+        if !named.captures.is_empty() || named.logs.is_empty() {
+            ran.add(self.run_captures(Inputs::open(&named.captures)?, config, scoring, stage, control)?);
+        }
+        if !named.logs.is_empty() && !control.stopped() {
+            ran.add(self.run_logs(LogInputs::open(&named.logs)?, scoring, stage, control)?);
+        }
+        Ok(ran)
+    }
+
+    fn run_captures(
+        &self,
+        mut source: Inputs,
+        config: &PipelineConfig,
+        scoring: &Scoring,
+        stage: &mut dyn Stage,
+        control: &Control,
+    ) -> Result<Ran> {
         let report = progress::watch(control, || lapwing_engine::run(&mut source, config, scoring, stage, control))?;
         let reports = source.reports();
         for input in &reports {
@@ -105,20 +140,61 @@ impl InputOptions {
             eprintln!("lapwing: interrupted after {} packets; what was read is used", control.frames());
         }
         if self.timings {
-            print_timings(&report);
+            print_timings(&report.timings);
         }
-        let summary = Summary::new(&report, &reports);
-        Ok(Ran { report, summary })
+        Ok(Ran { span: report.span, summary: Summary::new(&report, &reports) })
+    }
+
+    fn run_logs(
+        &self,
+        mut source: LogInputs,
+        scoring: &Scoring,
+        stage: &mut dyn Stage,
+        control: &Control,
+    ) -> Result<Ran> {
+        if self.filter.is_some() {
+            bail!("--filter looks at packets, and logs have none; filter the log before");
+        }
+        let run = || lapwing_engine::run_logs(&mut source, self.limit, scoring, stage, control);
+        let run = progress::watch(control, run)?;
+        let reports = source.reports();
+        for log in &reports {
+            for problem in log.refused.iter().chain(&log.problems).chain(&log.warnings) {
+                eprintln!("lapwing: {problem}");
+            }
+            if log.malformed > log.problems.len() as u64 {
+                eprintln!("lapwing: {}: {} lines could not be read", log.path.display(), log.malformed);
+            }
+        }
+        if control.stopped() {
+            eprintln!("lapwing: interrupted after {} records; what was read is used", control.frames());
+        }
+        if self.timings {
+            print_timings(&run.timings);
+        }
+        Ok(Ran { span: run.span, summary: Summary::of_logs(&run, &reports) })
     }
 }
 
 /// What a run reports.
+#[derive(Default)]
 pub(crate) struct Ran {
-    pub(crate) report: PipelineReport,
+    /// The earliest time and the largest.
+    pub(crate) span: Option<(Timestamp, Timestamp)>,
     pub(crate) summary: Summary,
 }
 
 impl Ran {
+    fn add(&mut self, other: Self) {
+        self.summary.add(other.summary);
+        self.span = match (self.span, other.span) {
+            (Some((first, last)), Some((other_first, other_last))) => {
+                Some((first.min(other_first), last.max(other_last)))
+            }
+            (span, other) => span.or(other),
+        };
+    }
+
     /// Nothing that could not be read may pass for silence: an input that was refused makes the run fail, after its results
     /// were written.
     pub(crate) fn all_read(&self) -> Result<Outcome> {
@@ -136,10 +212,13 @@ pub(crate) fn all_read(summary: &Summary) -> Result<Outcome> {
     }
 }
 
-fn print_timings(report: &PipelineReport) {
+fn print_timings(timings: &Timings) {
     eprintln!("{:<8} {:>14} {:<13} {:>11} {:>10}", "stage", "samples", "", "ns/sample", "Mbit/s");
     for step in Step::ALL {
-        let timing = report.timings.of(step);
+        let timing = timings.of(step);
+        if timing.samples == 0 {
+            continue;
+        }
         let nanos = timing.time.as_nanos() as f64;
         let each = nanos / (timing.samples.max(1) as f64);
         let rate =

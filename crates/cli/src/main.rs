@@ -8,6 +8,7 @@ mod output;
 mod progress;
 mod scan;
 mod signatures;
+mod sources;
 mod train;
 
 use std::io;

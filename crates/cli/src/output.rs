@@ -5,7 +5,8 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use lapwing_capture::expand;
+
+use crate::sources::Named;
 
 /// Opens the file named, or standard output. A file that is read by the same run is refused: it would be emptied first.
 pub(crate) fn open(path: Option<&Path>, read: &[PathBuf]) -> Result<Box<dyn Write + Send>> {
@@ -31,7 +32,7 @@ pub(crate) fn extension(path: Option<&Path>) -> Option<String> {
 /// Refuses an output that is one of the files read, under whatever name.
 pub(crate) fn refuse_own_input(output: &Path, read: &[PathBuf]) -> Result<()> {
     let Ok(output_is) = output.canonicalize() else { return Ok(()) };
-    for file in expand(read).files {
+    for file in Named::of(read).files() {
         if output_is.is_file() && file.canonicalize().is_ok_and(|file| file == output_is) {
             bail!("{} is read by this run and would be overwritten; name another --output", output.display());
         }

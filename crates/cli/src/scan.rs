@@ -8,7 +8,6 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use lapwing_alert::{Alert, AlertConfig, format};
-use lapwing_capture::expand;
 use lapwing_detect::signature::{self, SignatureSource};
 use lapwing_detect::{Anomaly, Severity};
 use lapwing_engine::{Control, Detecting, FitSettings, InputSummary, Learning, Summary, write_evidence};
@@ -17,9 +16,10 @@ use lapwing_protocol::LocalNetworks;
 use serde::Serialize;
 
 use crate::input::{InputOptions, all_read, sha256};
+use crate::sources::{Named, is_pipe};
 use crate::{Outcome, output};
 
-/// Read captures, find what is wrong in them, and explain it
+/// Read captures or logs, find what is wrong in them, and explain it
 #[derive(Args)]
 #[command(after_help = "Examples:\n  lapwing scan suspicious.pcap --baseline clean.pcap\n  \
                         lapwing scan captures/ --model home.lapwing --format json --output alerts.json --fail-on high")]
@@ -105,11 +105,7 @@ impl Scan {
         }
 
         let mut alerts = Vec::new();
-        let groups: Vec<Vec<PathBuf>> = if self.separate {
-            expand(&self.input.inputs).files.into_iter().map(|file| vec![file]).collect()
-        } else {
-            vec![self.input.inputs.clone()]
-        };
+        let groups = self.groups();
         let mut evidence = Vec::new();
         for inputs in &groups {
             if control.stopped() {
@@ -131,7 +127,12 @@ impl Scan {
         self.write(format, &alerts, &summary, &mut out).context("the alerts cannot be written")?;
         if let Some(directory) = &self.evidence {
             for (inputs, found) in evidence {
-                let left_out = write_evidence(&expand(inputs).files, &alerts[found], directory)?;
+                let captures = Named::of(inputs).captures;
+                if captures.is_empty() {
+                    eprintln!("lapwing: a log holds no packets: its alerts got no evidence file");
+                    continue;
+                }
+                let left_out = write_evidence(&captures, &alerts[found], directory)?;
                 if left_out > 0 {
                     eprintln!("lapwing: {left_out} alerts, the least severe, got no evidence file: there are too many");
                 }
@@ -151,20 +152,35 @@ impl Scan {
         })
     }
 
+    /// What is scanned as one timeline: everything, or each file by itself; captures and logs never together, for a log tells of
+    /// a connection when it ends, and time must not run back.
+    fn groups(&self) -> Vec<Vec<PathBuf>> {
+        if self.input.inputs.iter().any(|input| is_pipe(input)) {
+            return vec![self.input.inputs.clone()];
+        }
+        let named = Named::of(&self.input.inputs);
+        if self.separate {
+            return named.files().map(|file| vec![file.clone()]).collect();
+        }
+        if named.is_mixed() {
+            eprintln!("lapwing: captures and logs are scanned one after the other: nothing is counted across them");
+            return vec![named.captures, named.logs];
+        }
+        vec![self.input.inputs.clone()]
+    }
+
     /// A model scored on what it was trained on says nothing: refuse it.
     fn refuse_own_baseline(&self) -> Result<()> {
         let mut known = HashMap::new();
-        for file in expand(&self.baseline).files {
-            if file.is_file() {
-                known.insert(sha256(&file)?, file);
-            }
+        for file in Named::of(&self.baseline).files().filter(|file| file.is_file()) {
+            known.insert(sha256(file)?, file.clone());
         }
         if known.is_empty() {
             return Ok(());
         }
-        for file in expand(&self.input.inputs).files {
+        for file in Named::of(&self.input.inputs).files() {
             if file.is_file()
-                && let Some(baseline) = known.get(&sha256(&file)?)
+                && let Some(baseline) = known.get(&sha256(file)?)
             {
                 bail!(
                     "{} has the same content as the baseline {}: a model that is judged on what it learnt finds nothing; \
@@ -222,7 +238,7 @@ impl Scan {
         let ran = self.input.run(inputs, &self.input.config()?, &scoring, &mut stage, control)?;
         let mut summary = ran.summary;
         summary.note_signatures(&report);
-        let (alerts, dropped) = stage.finish(ran.report.span.map(|(_, last)| last));
+        let (alerts, dropped) = stage.finish(ran.span.map(|(_, last)| last));
         if dropped > 0 {
             summary.coverage.insert("alerts_dropped", dropped);
         }
@@ -254,6 +270,9 @@ pub(crate) fn learn(
     schema: &'static lapwing_feature::Schema,
     control: &Control,
 ) -> Result<lapwing_engine::Lesson> {
+    if Named::of(inputs).is_mixed() {
+        bail!("a baseline is read in the order of time: give captures or logs, not both");
+    }
     let (detecting, mut scoring, _) = Detecting::new(local, sources, Vec::new(), AlertConfig::default());
     let place = scoring.add_schema(schema);
     let mut stage = Learning::new(detecting, schema, place, Arc::clone(local));
@@ -261,7 +280,7 @@ pub(crate) fn learn(
     if control.stopped() {
         bail!("interrupted while learning: a part of a baseline is none");
     }
-    let (lesson, alerts) = stage.finish(ran.report.span.map(|(_, last)| last));
+    let (lesson, alerts) = stage.finish(ran.span.map(|(_, last)| last));
     for alert in &alerts {
         eprintln!(
             "lapwing: warning: the baseline holds {} ({}) at {}: {}; left out",
@@ -290,18 +309,17 @@ fn write_table(alerts: &[Alert], summary: &Summary, on_terminal: bool, out: &mut
     } else {
         write!(out, "{}", format::render_table(alerts, width, color))?;
     }
+    let packets = format!("{} packets, {} bytes", summary.packets, summary.bytes);
+    let read = match (summary.packets, summary.records) {
+        (_, 0) => packets,
+        (0, records) => format!("{records} records"),
+        (_, records) => format!("{packets}, {records} records"),
+    };
     let times = match (&summary.first, &summary.last) {
         (Some(first), Some(last)) => format!(" from {first} to {last}"),
         _ => String::new(),
     };
-    writeln!(
-        out,
-        "{} alerts in {} flows, {} packets, {} bytes{times}",
-        alerts.len(),
-        summary.flows,
-        summary.packets,
-        summary.bytes
-    )?;
+    writeln!(out, "{} alerts in {} flows, {read}{times}", alerts.len(), summary.flows,)?;
     for (what, count) in &summary.undecoded {
         writeln!(out, "not decoded: {what}: {count}")?;
     }

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use lapwing_capture::expand;
 use lapwing_detect::signature;
 use lapwing_engine::{Control, FitSettings};
 use lapwing_learn::ForestSettings;
@@ -12,9 +11,10 @@ use lapwing_learn::model::Input;
 
 use crate::features::schema_names;
 use crate::input::{InputOptions, sha256};
+use crate::sources::Named;
 use crate::{Outcome, models, output, scan};
 
-/// Learn what is normal from trusted captures, and write a model
+/// Learn what is normal from trusted captures or logs, and write a model
 #[derive(Args)]
 #[command(after_help = "Example: lapwing train monday.pcap tuesday.pcap --output home.lapwing")]
 #[command(mut_arg("inputs", |inputs| inputs.required(false).required_unless_present("pcap")))]
@@ -60,7 +60,7 @@ impl Train {
         let local = self.input.local()?;
         let lesson = scan::learn(&self.input, &inputs, &local, &signature::shipped(), schema, &Control::default())?;
         let mut read = Vec::new();
-        for file in expand(&inputs).files.iter().filter(|file| file.is_file()) {
+        for file in Named::of(&inputs).files().filter(|file| file.is_file()) {
             let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
             read.push(Input { name, sha256: sha256(file)? });
         }

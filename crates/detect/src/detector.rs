@@ -3,7 +3,7 @@
 use lapwing_capture::Timestamp;
 use lapwing_decode::Address;
 use lapwing_flow::Flow;
-use lapwing_protocol::{Observation, Observed};
+use lapwing_protocol::{Need, Observation, Observed};
 
 use crate::{Detection, Measurement};
 
@@ -16,6 +16,8 @@ pub struct DetectorInfo {
     pub summary: &'static str,
     /// The measurement services that it feeds (`logsource: product: lapwing`), for behaviours.
     pub services: &'static [&'static str],
+    /// What it, or a part of it, needs to know: a log does not carry everything.
+    pub needs: &'static [Need],
 }
 
 /// Logical shards of detector state, whatever the number of threads.

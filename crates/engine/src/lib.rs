@@ -1,7 +1,7 @@
 //! Wires the stages: threads, queues, the clock, evidence.
 //!
 //! [`run`] carries a [`lapwing_capture::Source`] through decode, flow and feature into a [`Stage`]: the detectors of a
-//! scan, the rows of a training, the lines of a flow log. What the stage sees does not depend on the number of threads.
+//! scan, the rows of a training, the lines of a flow log; [`run_logs`] does the same with what others wrote down. What the stage sees does not depend on the number of threads.
 
 mod bank;
 mod clock;
@@ -10,6 +10,7 @@ mod control;
 mod evidence;
 mod lane;
 mod learning;
+mod logs;
 mod order;
 mod pipeline;
 mod reader;
@@ -24,6 +25,7 @@ pub use control::Control;
 pub use evidence::{EvidenceError, write_evidence};
 pub use lane::Scoring;
 pub use learning::{FitSettings, Learning, Learnt, Lesson};
+pub use logs::{LogRun, run_logs};
 pub use pipeline::{PipelineReport, run};
 pub use scan::Detecting;
 pub use stage::{Rows, Scored, Stage};

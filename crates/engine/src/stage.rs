@@ -28,6 +28,11 @@ pub struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
+    /// Those of the `index`-th flow that ended in `output`.
+    pub(crate) fn new(output: &'a LaneOutput, index: usize) -> Self {
+        Self { output, index }
+    }
+
     /// The row under the schema of that index.
     #[must_use]
     pub fn row(&self, schema: usize) -> &'a [f32] {

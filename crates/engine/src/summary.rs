@@ -6,9 +6,10 @@ use std::path::Path;
 use lapwing_alert::rfc3339;
 use lapwing_capture::InputReport;
 use lapwing_detect::signature::{LoadReport, Standing};
+use lapwing_records::LogReport;
 use serde::Serialize;
 
-use crate::PipelineReport;
+use crate::{LogRun, PipelineReport};
 
 /// What a run read, and what it could not: the head of every JSON result.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -17,6 +18,9 @@ pub struct Summary {
     pub packets: u64,
     /// Bytes they had on the wire.
     pub bytes: u64,
+    /// Records read from logs.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub records: u64,
     /// Flows seen.
     pub flows: u64,
     /// Time of the first frame, RFC 3339.
@@ -36,8 +40,12 @@ pub struct Summary {
     pub coverage: BTreeMap<&'static str, u64>,
 }
 
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
 /// One input.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct InputSummary {
     /// Its path, or `-`.
     pub path: String,
@@ -45,6 +53,18 @@ pub struct InputSummary {
     pub packets: u64,
     /// Bytes they had on the wire.
     pub bytes: u64,
+    /// What it is, for logs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// Records read from it, for logs.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub records: u64,
+    /// Lines of it that tell of no connection.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub other_lines: u64,
+    /// Lines of it that could not be read; the warnings name the first.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub malformed_lines: u64,
     /// Where a last record is cut off, in bytes after decompression.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub truncated_at: Option<u64>,
@@ -60,8 +80,7 @@ impl InputSummary {
     /// An input of which nothing was read.
     #[must_use]
     pub fn refused(path: &Path, reason: String) -> Self {
-        let path = path.display().to_string();
-        Self { path, packets: 0, bytes: 0, truncated_at: None, refused: Some(reason), warnings: Vec::new() }
+        Self { path: path.display().to_string(), refused: Some(reason), ..Self::default() }
     }
 }
 
@@ -74,6 +93,22 @@ impl From<&InputReport> for InputSummary {
             truncated_at: report.truncated_at,
             refused: report.refused.clone(),
             warnings: report.warnings.clone(),
+            ..Self::default()
+        }
+    }
+}
+
+impl From<&LogReport> for InputSummary {
+    fn from(report: &LogReport) -> Self {
+        Self {
+            path: report.path.display().to_string(),
+            kind: report.kind.map(|kind| kind.to_string()),
+            records: report.records,
+            other_lines: report.other,
+            malformed_lines: report.malformed,
+            refused: report.refused.clone(),
+            warnings: report.problems.iter().chain(&report.warnings).cloned().collect(),
+            ..Self::default()
         }
     }
 }
@@ -99,6 +134,7 @@ impl Summary {
         Self {
             packets: inputs.iter().map(|input| input.packets).sum(),
             bytes: inputs.iter().map(|input| input.bytes).sum(),
+            records: 0,
             flows: flows.started,
             first: report.span.map(|(first, _)| rfc3339(first)),
             last: report.span.map(|(_, last)| rfc3339(last)),
@@ -107,6 +143,29 @@ impl Summary {
             undecoded: report.decode.undecoded.iter().map(|(what, count)| (what.to_string(), *count)).collect(),
             not_evaluated: Vec::new(),
             coverage: coverage.into_iter().filter(|(_, count)| *count > 0).collect(),
+        }
+    }
+
+    /// From what a run over logs and the logs report.
+    #[must_use]
+    pub fn of_logs(run: &LogRun, inputs: &[LogReport]) -> Self {
+        let estimates = run.estimates().into_iter().map(|(_, count)| count).max().unwrap_or(0);
+        let coverage = [
+            ("malformed_lines", inputs.iter().map(|input| input.malformed).sum()),
+            ("lines_cut_off", inputs.iter().filter(|input| input.cut_off.is_some()).count() as u64),
+            ("late_records", run.late),
+            ("records_with_unbelievable_time", run.held),
+            ("records_with_estimated_sizes", estimates),
+        ];
+        Self {
+            records: run.ended + run.open,
+            flows: run.ended,
+            first: run.span.map(|(first, _)| rfc3339(first)),
+            last: run.span.map(|(_, last)| rfc3339(last)),
+            inputs: inputs.iter().map(InputSummary::from).collect(),
+            not_evaluated: run.not_evaluated(),
+            coverage: coverage.into_iter().filter(|(_, count)| *count > 0).collect(),
+            ..Self::default()
         }
     }
 
@@ -129,6 +188,7 @@ impl Summary {
     pub fn add(&mut self, other: Self) {
         self.packets += other.packets;
         self.bytes += other.bytes;
+        self.records += other.records;
         self.flows += other.flows;
         self.first = [self.first.take(), other.first].into_iter().flatten().min();
         self.last = self.last.take().max(other.last);

@@ -11,6 +11,8 @@ pub enum Step {
     Decode,
     /// Batches put in order, fragments together.
     Order,
+    /// Logs into records, in the order of time.
+    Log,
     /// Packets into flows.
     Flow,
     /// Feature rows written and scored.
@@ -21,7 +23,8 @@ pub enum Step {
 
 impl Step {
     /// Every step, in the order of the journey.
-    pub const ALL: [Self; 6] = [Self::Read, Self::Decode, Self::Order, Self::Flow, Self::Score, Self::Detect];
+    pub const ALL: [Self; 7] =
+        [Self::Read, Self::Decode, Self::Order, Self::Log, Self::Flow, Self::Score, Self::Detect];
 
     /// Its name.
     #[must_use]
@@ -30,6 +33,7 @@ impl Step {
             Self::Read => "read",
             Self::Decode => "decode",
             Self::Order => "order",
+            Self::Log => "log",
             Self::Flow => "flow",
             Self::Score => "score",
             Self::Detect => "detect",
@@ -42,6 +46,7 @@ impl Step {
         match self {
             Self::Read | Self::Decode => "frames",
             Self::Order | Self::Flow => "packets",
+            Self::Log => "records",
             Self::Score => "rows",
             Self::Detect => "observations",
         }

@@ -1,13 +1,15 @@
 //! `connection`: the default schema, from a flow record alone, so that captures and Zeek logs give the same rows.
 
 use lapwing_flow::{ConnState, Flow};
-use lapwing_protocol::{LocalNetworks, Scope};
+use lapwing_protocol::{Fact, LocalNetworks, Scope};
 
 use crate::schema::Row;
 use crate::{Feature, PortClass, Schema};
 
 /// The default schema: shape, volume, outcome and kind of a connection.
-pub static CONNECTION: Schema = Schema { name: "connection", version: 1, features: FEATURES, write };
+pub static CONNECTION: Schema = Schema { name: "connection", version: 1, features: FEATURES, needs: NEEDS, write };
+
+const NEEDS: &[Fact] = &[Fact::Packets, Fact::IpBytes, Fact::PayloadBytes, Fact::State];
 
 const FEATURES: &[Feature] = &[
     Feature::number("duration", "ln(1 + ms)", "time from the first to the last packet", "duration"),

@@ -1,16 +1,18 @@
 //! `connection-9`: the nine features that `sentrynet-ai` users know, with ports, protocol and state as classes.
 
 use lapwing_flow::{ConnState, Flow};
-use lapwing_protocol::LocalNetworks;
+use lapwing_protocol::{Fact, LocalNetworks};
 
 use crate::connection::{has_ports, protocol_class};
 use crate::schema::Row;
 use crate::{Feature, PortClass, Schema};
 
 /// Nine features of a connection: volumes, duration, rates, and four classes.
-pub static CONNECTION_9: Schema = Schema { name: "connection-9", version: 1, features: FEATURES, write };
+pub static CONNECTION_9: Schema = Schema { name: "connection-9", version: 1, features: FEATURES, needs: NEEDS, write };
 
 const STATES: &[&str] = &["SF", "S0", "REJ", "RSTO", "other"];
+
+const NEEDS: &[Fact] = &[Fact::Packets, Fact::PayloadBytes, Fact::State];
 
 const FEATURES: &[Feature] = &[
     Feature::number("bytes", "bytes", "payload of both sides", "orig_bytes, resp_bytes"),

@@ -1,7 +1,7 @@
 //! What a schema is.
 
 use lapwing_flow::Flow;
-use lapwing_protocol::LocalNetworks;
+use lapwing_protocol::{Fact, Facts, LocalNetworks};
 use sha2::{Digest, Sha256};
 
 use crate::SCHEMAS;
@@ -39,6 +39,8 @@ pub struct Schema {
     pub version: u32,
     /// The features, in column order.
     pub features: &'static [Feature],
+    /// Facts that its features come from. Where one is missing or estimated no row is written: a value of zero would lie.
+    pub needs: &'static [Fact],
     pub(crate) write: fn(&Flow, &LocalNetworks, &mut [f32]),
 }
 
@@ -90,6 +92,12 @@ impl Schema {
                 set.map_or_else(|| "mixed".to_owned(), |class| classes[class].to_owned())
             }
         }
+    }
+
+    /// The first fact that its features need and `facts` does not have as it was.
+    #[must_use]
+    pub fn lacks(&self, facts: Facts) -> Option<Fact> {
+        self.needs.iter().copied().find(|fact| !facts.has(*fact))
     }
 
     /// The first column of a feature, and how many it has.

@@ -31,6 +31,7 @@ mod zeek;
 
 pub use folder::{Found, ZEEK_FOLDERS, find, look};
 pub use inputs::LogInputs;
+pub use open::peek;
 pub use recognise::{LogKind, Recognised, recognise};
 pub use record::{LineProblem, Record};
 pub use report::{LogError, LogReport};

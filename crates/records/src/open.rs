@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use flate2::bufread::MultiGzDecoder;
 use lapwing_capture::Compression;
 
-use crate::recognise::HEAD;
+use crate::recognise::{HEAD, Recognised, recognise};
 
 /// Largest window that a zstd file may ask for, as a power of two: what `zstd --ultra -20` writes.
 const ZSTD_WINDOW_LOG: u32 = 25;
@@ -64,6 +64,18 @@ impl Opened {
         let reader = Box::new(Cursor::new(head.clone()).chain(reader));
         Ok(Self { head, reader, compression })
     }
+}
+
+/// Looks at what a pipe begins with, and gives it back whole.
+///
+/// # Errors
+/// When reading its first bytes fails.
+pub fn peek(mut reader: Box<dyn Read + Send>) -> io::Result<(Recognised, Box<dyn Read + Send>)> {
+    let mut head = Vec::new();
+    reader.by_ref().take(HEAD as u64).read_to_end(&mut head)?;
+    let recognised =
+        Opened::new(Cursor::new(head.clone())).map_or(Recognised::Nothing, |opened| recognise(&opened.head));
+    Ok((recognised, Box::new(Cursor::new(head).chain(reader))))
 }
 
 /// Counts what is read.

@@ -20,7 +20,7 @@
 
 use lapwing_capture::Timestamp;
 use lapwing_decode::{Address, Arp};
-use lapwing_protocol::{Observation, Observed};
+use lapwing_protocol::{Fact, Need, Observation, Observed};
 
 use super::second;
 use super::sweep::Sweep;
@@ -29,8 +29,12 @@ use crate::evidence::Steps;
 use crate::table::Table;
 use crate::{Detector, DetectorInfo, Found, Measurement, Partition, Subject, Value};
 
-pub(crate) const INFO: DetectorInfo =
-    DetectorInfo { name: "arp", summary: "addresses claimed, contested and asked for on the link", services: &["arp"] };
+pub(crate) const INFO: DetectorInfo = DetectorInfo {
+    name: "arp",
+    summary: "addresses claimed, contested and asked for on the link",
+    services: &["arp"],
+    needs: &[Need::all(Fact::Arp)],
+};
 
 /// Addresses whose holder is remembered: 8,192 × 64 bytes.
 const ADDRESSES: usize = 8_192;

@@ -21,7 +21,7 @@
 use lapwing_capture::Timestamp;
 use lapwing_decode::Address;
 use lapwing_flow::{Flow, Moments};
-use lapwing_protocol::{LocalNetworks, Observation, Observed, Scope, transport};
+use lapwing_protocol::{Fact, LocalNetworks, Need, Observation, Observed, Scope, transport};
 
 use crate::detector::first_packet_from_responder;
 use crate::evidence::Evidence;
@@ -29,8 +29,12 @@ use crate::first_sight::FirstSight;
 use crate::table::Table;
 use crate::{Detector, DetectorInfo, Found, Measurement, Partition, SHARDS, Subject, Value};
 
-pub(crate) const INFO: DetectorInfo =
-    DetectorInfo { name: "beacon", summary: "contacts with one service at regular intervals", services: &["beacon"] };
+pub(crate) const INFO: DetectorInfo = DetectorInfo {
+    name: "beacon",
+    summary: "contacts with one service at regular intervals",
+    services: &["beacon"],
+    needs: &[Need::all(Fact::Packets), Need::part(Fact::PacketTimes, "bursts inside one long connection")],
+};
 
 /// Source, target, transport and port quadruples watched at a time, over all shards: 8,192 × at most 900 bytes.
 const PAIRS: usize = 8_192;

@@ -16,7 +16,7 @@
 
 use lapwing_capture::Timestamp;
 use lapwing_flow::Flow;
-use lapwing_protocol::{Observation, Observed};
+use lapwing_protocol::{Fact, Need, Observation, Observed};
 
 use crate::detector::first_packet_from_responder;
 use crate::{Detector, DetectorInfo, Found, Measurement, Partition, Subject, Value};
@@ -25,6 +25,7 @@ pub(crate) const INFO: DetectorInfo = DetectorInfo {
     name: "broker-session",
     summary: "rates at which one client talks to a message broker",
     services: &["broker_session"],
+    needs: &[Need::all(Fact::PayloadBytes), Need::all(Fact::Packets)],
 };
 
 const PORTS: [u16; 2] = [1883, 8883];

@@ -17,7 +17,7 @@
 use lapwing_capture::Timestamp;
 use lapwing_decode::Address;
 use lapwing_flow::Flow;
-use lapwing_protocol::{LocalNetworks, Observation, Observed, Scope};
+use lapwing_protocol::{Fact, LocalNetworks, Need, Observation, Observed, Scope};
 
 use super::sweep::Sweep;
 use crate::evidence::{Evidence, Steps};
@@ -28,6 +28,10 @@ pub(crate) const INFO: DetectorInfo = DetectorInfo {
     name: "exfiltration",
     summary: "bytes that a device sends to outside peers, against its own history",
     services: &["outbound_volume"],
+    needs: &[
+        Need::all(Fact::PayloadBytes),
+        Need::part(Fact::Progress, "volumes by the hour of connections longer than one"),
+    ],
 };
 
 /// Flows that go on, pairs and devices watched at a time, over all shards: 4,096 × 48 bytes, 4,096 × at most 700 bytes, 4,096

@@ -19,7 +19,7 @@
 use lapwing_capture::Timestamp;
 use lapwing_decode::Address;
 use lapwing_flow::Flow;
-use lapwing_protocol::{LocalNetworks, Observation, Observed, Scope};
+use lapwing_protocol::{Fact, LocalNetworks, Need, Observation, Observed, Scope};
 
 use super::growth::new_share;
 use crate::detector::first_packet_from_responder;
@@ -33,6 +33,11 @@ pub(crate) const INFO: DetectorInfo = DetectorInfo {
     name: "flood",
     summary: "rates of attempts, packets and sources against one victim",
     services: &["victim_window"],
+    needs: &[
+        Need::all(Fact::Packets),
+        Need::part(Fact::Flags, "floods of TCP"),
+        Need::part(Fact::Progress, "the windows in which a long flow was heavy"),
+    ],
 };
 
 /// Victims watched at a time, over all shards: 4,096 × at most 3 kB; an idle one takes 300 bytes.

@@ -18,7 +18,7 @@
 use lapwing_capture::Timestamp;
 use lapwing_decode::Address;
 use lapwing_flow::Flow;
-use lapwing_protocol::{LocalNetworks, Observation, Observed, Scope, transport};
+use lapwing_protocol::{Fact, LocalNetworks, Need, Observation, Observed, Scope, transport};
 
 use super::outcomes::Outcomes;
 use super::probe::{Outcome, Probe, Style, probe};
@@ -34,6 +34,12 @@ pub(crate) const INFO: DetectorInfo = DetectorInfo {
     name: "horizontal-scan",
     summary: "one port of many hosts tried in vain by one host",
     services: &["host_window"],
+    needs: &[
+        Need::all(Fact::Packets),
+        Need::part(Fact::Flags, "scans by TCP"),
+        Need::part(Fact::EveryFlag, "scans by FIN and Xmas segments"),
+        Need::part(Fact::Ttl, "UDP probes of traceroute's ports"),
+    ],
 };
 
 /// Source and port pairs watched at a time, over all shards: 8,192 × at most 2.2 kB.

@@ -19,7 +19,7 @@
 use lapwing_capture::Timestamp;
 use lapwing_decode::Address;
 use lapwing_flow::Flow;
-use lapwing_protocol::{LocalNetworks, Observation, Observed, Scope};
+use lapwing_protocol::{Fact, LocalNetworks, Need, Observation, Observed, Scope};
 
 use super::attempts::{Attempts, Series, Spray};
 use super::recent::WINDOW;
@@ -33,6 +33,7 @@ pub(crate) const INFO: DetectorInfo = DetectorInfo {
     name: "login",
     summary: "short, alike connections to services that ask for a password",
     services: &["login"],
+    needs: &[Need::all(Fact::PayloadBytes), Need::all(Fact::Flags), Need::part(Fact::History, "who hung up first")],
 };
 
 /// Source, target and service triples watched at a time, over all shards: 4,096 × at most 1 kB.

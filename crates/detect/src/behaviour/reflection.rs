@@ -17,7 +17,7 @@
 use lapwing_capture::Timestamp;
 use lapwing_decode::Address;
 use lapwing_flow::Flow;
-use lapwing_protocol::{LocalNetworks, Observation, Observed, Scope};
+use lapwing_protocol::{Fact, LocalNetworks, Need, Observation, Observed, Scope};
 
 use super::growth::new_share;
 use crate::detector::first_packet_from_responder;
@@ -30,6 +30,7 @@ pub(crate) const INFO: DetectorInfo = DetectorInfo {
     name: "reflection",
     summary: "answers of many servers to somebody who did not ask",
     services: &["reflection"],
+    needs: &[Need::all(Fact::Packets), Need::part(Fact::History, "reflected SYN-ACKs")],
 };
 
 /// Victims watched at a time, over all shards: 4,096 × at most 1.5 kB.

@@ -17,7 +17,7 @@
 use lapwing_capture::Timestamp;
 use lapwing_decode::Address;
 use lapwing_flow::Flow;
-use lapwing_protocol::{LocalNetworks, Observation, Observed, Scope};
+use lapwing_protocol::{Fact, LocalNetworks, Need, Observation, Observed, Scope};
 
 use super::growth::new_share;
 use super::sweep::Sweep;
@@ -30,6 +30,7 @@ pub(crate) const INFO: DetectorInfo = DetectorInfo {
     name: "reflector",
     summary: "devices that answer much to little for strangers",
     services: &["reflector"],
+    needs: &[Need::all(Fact::IpBytes)],
 };
 
 /// Clients watched at a time, over all shards: 2,048 × at most 800 bytes.

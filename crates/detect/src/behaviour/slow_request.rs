@@ -19,7 +19,7 @@
 use lapwing_capture::Timestamp;
 use lapwing_decode::Address;
 use lapwing_flow::{ConnState, Flow};
-use lapwing_protocol::{Observation, Observed};
+use lapwing_protocol::{Fact, Need, Observation, Observed};
 
 use super::second;
 use super::sweep::Sweep;
@@ -33,6 +33,11 @@ pub(crate) const INFO: DetectorInfo = DetectorInfo {
     name: "slow-request",
     summary: "many open connections of one client that say next to nothing",
     services: &["slow_request"],
+    needs: &[
+        Need::all(Fact::PayloadBytes),
+        Need::all(Fact::Flags),
+        Need::part(Fact::Progress, "connections that still wait"),
+    ],
 };
 
 /// Source, target and port triples watched at a time, over all shards: 2,048 × at most 1.2 kB.

@@ -19,7 +19,7 @@
 use lapwing_capture::Timestamp;
 use lapwing_decode::Address;
 use lapwing_flow::Flow;
-use lapwing_protocol::{LocalNetworks, Observation, Observed, Scope, transport};
+use lapwing_protocol::{Fact, LocalNetworks, Need, Observation, Observed, Scope, transport};
 
 use super::growth::new_share;
 use super::outcomes::Outcomes;
@@ -36,6 +36,12 @@ pub(crate) const INFO: DetectorInfo = DetectorInfo {
     name: "vertical-scan",
     summary: "many ports of one host tried in vain by another",
     services: &["pair_window"],
+    needs: &[
+        Need::all(Fact::Packets),
+        Need::part(Fact::Flags, "scans by TCP"),
+        Need::part(Fact::EveryFlag, "scans by FIN and Xmas segments"),
+        Need::part(Fact::Ttl, "UDP probes of traceroute's ports"),
+    ],
 };
 
 /// Host pairs watched at a time, over all shards: 8,192 × at most 1.6 kB.

@@ -1,0 +1,297 @@
+//! Logs into the same stage as captures: records in the order of time, their rows and scores, the clock.
+//!
+//! A record becomes known when its connection ends, so it is observed at `ts + duration`. Whatever it does not carry is counted, and
+//! [`LogRun::not_evaluated`] says what was therefore not judged. A flow of which a schema's facts are missing or estimated gets no
+//! row, hence no score.
+
+use std::time::Instant;
+
+use lapwing_capture::Timestamp;
+use lapwing_detect::DETECTORS;
+use lapwing_flow::Reported;
+use lapwing_learn::Rows as Matrix;
+use lapwing_protocol::{Fact, Observation, Observed};
+use lapwing_records::{LogInputs, Record, Window};
+
+use crate::clock::{Clock, Tick};
+use crate::stage::Rows;
+use crate::timings::{Step, Timings};
+use crate::work::LaneOutput;
+use crate::{Control, Scored, Scoring, Stage};
+
+/// Records that a stage sees at once.
+const AT_ONCE: usize = 1_024;
+
+/// What a run over logs counted, whatever the stage made of it.
+#[derive(Debug, Default)]
+pub struct LogRun {
+    /// Records of connections that ended.
+    pub ended: u64,
+    /// Records of connections that went on.
+    pub open: u64,
+    /// Records that came after later ones had been judged.
+    pub late: u64,
+    /// Records whose time jumped ahead by more than a day, alone.
+    pub held: u64,
+    /// Ended connections that got no row because a schema's facts are not there.
+    pub without_row: u64,
+    /// Start of the earliest connection and the largest time seen.
+    pub span: Option<(Timestamp, Timestamp)>,
+    /// For each of [`Fact::ALL`] how many records do not carry it, and how many only as an estimate.
+    missing: [u64; Fact::ALL.len()],
+    estimated: [u64; Fact::ALL.len()],
+    /// Schemas of which rows were missing, with the first fact that was.
+    schemas: Vec<(&'static str, Fact)>,
+    /// Where the time went.
+    pub timings: Timings,
+}
+
+impl LogRun {
+    /// What nothing was said about because the logs do not carry what it takes, and what rests on estimates.
+    #[must_use]
+    pub fn not_evaluated(&self) -> Vec<String> {
+        let records = self.ended + self.open;
+        let share =
+            |count: u64| if count < records { format!(" in {count} of {records} records") } else { String::new() };
+        let mut reasons = Vec::new();
+        for entry in DETECTORS {
+            for need in entry.info.needs {
+                let missing = self.missing[need.fact as usize];
+                if missing > 0 {
+                    let what = if need.what.is_empty() { String::new() } else { format!(" ({})", need.what) };
+                    let (name, fact, share) = (entry.info.name, need.fact.as_str(), share(missing));
+                    reasons.push(format!("{name}{what}: the logs do not carry {fact}{share}"));
+                }
+            }
+        }
+        for (schema, fact) in &self.schemas {
+            let (fact, count) = (fact.as_str(), self.without_row);
+            reasons.push(format!("rows of {schema} for {count} flows: the logs do not carry {fact} as it was"));
+        }
+        reasons
+    }
+
+    /// Facts that were estimated, with the number of records.
+    #[must_use]
+    pub fn estimates(&self) -> Vec<(Fact, u64)> {
+        Fact::ALL.into_iter().zip(self.estimated).filter(|(_, count)| *count > 0).collect()
+    }
+
+    fn tally(&mut self, record: &Record) {
+        for (fact, (missing, estimated)) in Fact::ALL.iter().zip(self.missing.iter_mut().zip(&mut self.estimated)) {
+            if record.facts.has_estimate(*fact) {
+                *estimated += 1;
+            } else if !record.facts.has(*fact) {
+                *missing += 1;
+            }
+        }
+        *if record.open { &mut self.open } else { &mut self.ended } += 1;
+    }
+}
+
+/// Runs logs through `scoring` into `stage`, until they end, `limit` records are read, or `control` says stop.
+pub fn run_logs(
+    source: &mut LogInputs,
+    limit: Option<u64>,
+    scoring: &Scoring,
+    stage: &mut dyn Stage,
+    control: &Control,
+) -> LogRun {
+    let mut feed = Feed {
+        run: LogRun::default(),
+        clock: Clock::default(),
+        scoring,
+        stage,
+        output: LaneOutput::default(),
+        number: 0,
+    };
+    let (mut window, mut read, mut ready) = (Window::default(), Vec::new(), Vec::new());
+    let mut left = limit.unwrap_or(u64::MAX);
+    while left > 0 && !control.stopped() {
+        let begun = Instant::now();
+        if !source.read(&mut read) {
+            break;
+        }
+        read.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+        let count = read.len() as u64;
+        left -= count;
+        control.report(source.position(), count);
+        window.push(&mut read, &mut |record| ready.push(take(record)));
+        feed.run.timings.add(Step::Log, begun.elapsed(), count, 0);
+        feed.deliver(&mut ready);
+    }
+    window.finish(&mut |record| ready.push(take(record)));
+    feed.deliver(&mut ready);
+    let mut run = feed.run;
+    (run.late, run.held) = (window.late(), feed.clock.held_frames);
+    run.span = run.span.map(|(first, _)| first).zip(feed.clock.now());
+    run
+}
+
+fn take(record: &mut Record) -> Record {
+    Record { flow: std::mem::take(&mut record.flow), label: record.label.take(), ..*record }
+}
+
+struct Feed<'a> {
+    run: LogRun,
+    clock: Clock,
+    scoring: &'a Scoring,
+    stage: &'a mut dyn Stage,
+    output: LaneOutput,
+    /// Records so far: what frame numbers are to a capture.
+    number: u64,
+}
+
+impl Feed<'_> {
+    fn deliver(&mut self, records: &mut Vec<Record>) {
+        for batch in records.chunks(AT_ONCE) {
+            self.batch(batch);
+        }
+        records.clear();
+    }
+
+    fn batch(&mut self, records: &[Record]) {
+        let begun = Instant::now();
+        let scored_flows = self.score(records);
+        self.run.timings.add(Step::Score, begun.elapsed(), scored_flows.len() as u64, 0);
+        let begun = Instant::now();
+        let with_starts = self.stage.looks_at() == Reported::All;
+        let mut observed = Vec::with_capacity(records.len());
+        let mut scored = Vec::with_capacity(scored_flows.len());
+        let mut next_row = scored_flows.iter().enumerate().peekable();
+        for (record, place) in records.iter().zip(0_usize..) {
+            self.number += 1;
+            self.run.tally(record);
+            let start = record.flow.start;
+            let (first, last) = self.run.span.unwrap_or((start, start));
+            self.run.span = Some((first.min(start), last));
+            let time = match self.clock.observe(record.time()) {
+                Tick::Same => record.time(),
+                Tick::Held(now) => now,
+                Tick::Second(second) | Tick::Restart(second) => {
+                    if !observed.is_empty() {
+                        self.stage.observe(&observed, &scored);
+                        observed.clear();
+                        scored.clear();
+                    }
+                    self.stage.advance(Timestamp::from_seconds(second.seconds()));
+                    record.time()
+                }
+            };
+            let flow = &record.flow;
+            if with_starts && !record.open {
+                observed.push(Observed { time: start, frame: self.number, fact: Observation::FlowStarted(flow) });
+            }
+            let fact = if record.open { Observation::FlowProgress(flow) } else { Observation::FlowEnded(flow) };
+            observed.push(Observed { time, frame: self.number, fact });
+            if let Some((row, _)) = next_row.next_if(|(_, of)| **of == place) {
+                scored.push(Scored { time, flow, rows: Rows::new(&self.output, row) });
+            }
+        }
+        if !observed.is_empty() {
+            self.stage.observe(&observed, &scored);
+        }
+        self.run.timings.add(Step::Detect, begun.elapsed(), records.len() as u64, 0);
+    }
+
+    /// Writes and scores the rows of the connections that ended and carry what every schema needs; returns their places.
+    fn score(&mut self, records: &[Record]) -> Vec<usize> {
+        let (scoring, output) = (self.scoring, &mut self.output);
+        output.clear();
+        let mut places = Vec::new();
+        output.rows.resize_with(scoring.schemas.len(), Vec::new);
+        output.scores.resize_with(scoring.models.len(), Vec::new);
+        for (record, place) in records.iter().zip(0..) {
+            if record.open {
+                continue;
+            }
+            let lacking = scoring.schemas.iter().find_map(|schema| Some((schema.name, schema.lacks(record.facts)?)));
+            if let Some((schema, fact)) = lacking {
+                self.run.without_row += 1;
+                if !self.run.schemas.contains(&(schema, fact)) {
+                    self.run.schemas.push((schema, fact));
+                }
+                continue;
+            }
+            places.push(place);
+            output.ended += 1;
+            for (schema, rows) in scoring.schemas.iter().zip(&mut output.rows) {
+                schema.append_row(&record.flow, &scoring.local, rows);
+            }
+        }
+        const FITS: &str = "a model is only paired with the schema it was trained on";
+        for ((schema, model), scores) in scoring.models.iter().zip(&mut output.scores) {
+            let rows = Matrix::new(model.width(), &output.rows[*schema]).expect(FITS);
+            model.score_into(rows, scores).expect(FITS);
+        }
+        places
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lapwing_feature::CONNECTION;
+    use std::io::Cursor;
+
+    /// Notes what it is shown.
+    #[derive(Default)]
+    struct Notes {
+        seen: Vec<(i64, usize)>,
+        seconds: Vec<i64>,
+        rows: usize,
+    }
+
+    impl Stage for Notes {
+        fn observe(&mut self, observed: &[Observed<'_>], scored: &[Scored<'_>]) {
+            self.seen.extend(observed.iter().map(|observed| (observed.time.seconds(), self.seconds.len())));
+            self.rows += scored.len();
+            assert!(scored.iter().all(|scored| scored.rows.row(0).len() == CONNECTION.width()));
+        }
+
+        fn looks_at(&self) -> Reported {
+            Reported::Ends
+        }
+
+        fn advance(&mut self, second: Timestamp) {
+            self.seconds.push(second.seconds());
+        }
+    }
+
+    const HEADER: &str = "#separator \\x09\n#path\tconn\n#fields\tts\tid.orig_h\tid.resp_h\tproto\tduration\torig_bytes\tresp_bytes\t\
+        conn_state\thistory\torig_pkts\torig_ip_bytes\tresp_pkts\tresp_ip_bytes\n";
+
+    fn run(rows: &[&str]) -> (Notes, LogRun) {
+        let text = format!("{HEADER}{}\n", rows.join("\n"));
+        let mut source = LogInputs::from_reader("conn.log", Cursor::new(text)).unwrap();
+        let (mut notes, mut scoring) = (Notes::default(), Scoring::default());
+        scoring.add_schema(&CONNECTION);
+        let run = run_logs(&mut source, None, &scoring, &mut notes, &Control::default());
+        (notes, run)
+    }
+
+    #[test]
+    fn records_are_observed_when_their_connections_end() {
+        let (notes, run) = run(&[
+            "100\t10.0.0.1\t10.0.0.2\tudp\t50\t10\t10\tSF\tDd\t1\t38\t1\t38",
+            "110\t10.0.0.1\t10.0.0.2\tudp\t5\t10\t10\tSF\tDd\t1\t38\t1\t38",
+        ]);
+        assert_eq!(notes.seen, [(115, 1), (150, 2)]);
+        assert_eq!(notes.seconds, [115, 150]);
+        assert_eq!((notes.rows, run.ended, run.without_row), (2, 2, 0));
+        assert_eq!(run.span.map(|(first, last)| (first.seconds(), last.seconds())), Some((100, 150)));
+    }
+
+    #[test]
+    fn what_a_log_does_not_carry_is_said_and_gets_no_row() {
+        let (notes, run) = run(&[
+            "100\t10.0.0.1\t10.0.0.2\tudp\t50\t10\t10\tSF\tDd\t1\t38\t1\t38",
+            "100\t10.0.0.1\t10.0.0.2\tudp\t50\t10\t10\tSF\tDd\t1\t-\t1\t-",
+        ]);
+        assert_eq!((notes.seen.len(), notes.rows, run.without_row), (2, 1, 1));
+        let reasons = run.not_evaluated();
+        assert!(reasons.contains(&"arp: the logs do not carry ARP packets".to_owned()), "{reasons:?}");
+        assert!(reasons.iter().any(|reason| reason.starts_with("rows of connection for 1 flows")), "{reasons:?}");
+        assert!(reasons.iter().any(|reason| reason.contains("in 1 of 2 records")), "{reasons:?}");
+    }
+}
