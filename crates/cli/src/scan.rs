@@ -238,11 +238,9 @@ impl Scan {
         let ran = self.input.run(inputs, &self.input.config()?, &scoring, &mut stage, control)?;
         let mut summary = ran.summary;
         summary.note_signatures(&report);
-        let (alerts, dropped) = stage.finish(ran.span.map(|(_, last)| last));
-        if dropped > 0 {
-            summary.coverage.insert("alerts_dropped", dropped);
-        }
-        Ok((alerts, summary))
+        let raised = stage.finish(ran.span.map(|(_, last)| last));
+        summary.coverage.extend(raised.lost);
+        Ok((raised.alerts, summary))
     }
 
     fn write(&self, format: Format, alerts: &[Alert], summary: &Summary, out: &mut dyn Write) -> Result<()> {

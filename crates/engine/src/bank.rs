@@ -1,5 +1,7 @@
 //! Every detector in its shards.
 
+use std::collections::BTreeMap;
+
 use lapwing_capture::Timestamp;
 use lapwing_detect::{DETECTORS, DetectConfig, Detector, Found, Partition, SHARDS};
 use lapwing_protocol::Observed;
@@ -75,5 +77,51 @@ impl DetectorBank {
         for detector in self.groups.iter_mut().flat_map(|group| &mut group.shards).flatten() {
             detector.advance(now, found);
         }
+    }
+
+    /// What each detector gave up because its tables were full; those that gave up nothing are left out.
+    pub(crate) fn evicted(&self) -> BTreeMap<&'static str, u64> {
+        let mut evicted = BTreeMap::new();
+        for detector in self.groups.iter().flat_map(|group| &group.shards).flatten() {
+            let count = detector.evicted();
+            if count > 0 {
+                *evicted.entry(detector.info().name).or_default() += count;
+            }
+        }
+        evicted
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lapwing_decode::Arp;
+    use lapwing_protocol::Observation;
+
+    use super::*;
+
+    #[test]
+    fn a_detector_that_forgot_something_says_so() {
+        let mut bank = DetectorBank::new(&DetectConfig::default());
+        let claim = |number: u32| {
+            let [_, b, c, d] = number.to_be_bytes();
+            Arp {
+                time: Timestamp::from_seconds(1000),
+                frame: 1,
+                operation: 2,
+                vlan: 0,
+                frame_source: [2, 0, 0, b, c, d],
+                frame_destination: [0xff; 6],
+                sender_mac: [2, 0, 0, b, c, d],
+                sender_address: [10, b, c, d],
+                target_mac: [0xff; 6],
+                target_address: [10, b, c, d],
+            }
+        };
+        for number in 0..20_000 {
+            let arp = claim(number);
+            let observed = Observed { time: arp.time, frame: 1, fact: Observation::Arp(&arp) };
+            bank.observe(&[observed], &mut Found::default());
+        }
+        assert_eq!(bank.evicted().keys().copied().collect::<Vec<_>>(), ["arp"]);
     }
 }

@@ -83,7 +83,7 @@ impl Learning {
     /// Ends the baseline: the alerts raised inside it, and the rows of what they do not name.
     #[must_use]
     pub fn finish(self, last: Option<Timestamp>) -> (Lesson, Vec<Alert>) {
-        let (alerts, _) = self.detecting.finish(last);
+        let alerts = self.detecting.finish(last).alerts;
         let named = Named::by(&alerts);
         let mut learnt = self.learnt;
         let mut order: Vec<usize> = (0..self.origins.len()).filter(|&row| !named.covers(&self.origins[row])).collect();

@@ -27,7 +27,7 @@ pub use lane::Scoring;
 pub use learning::{FitSettings, Learning, Learnt, Lesson};
 pub use logs::{LogRun, run_logs};
 pub use pipeline::{PipelineReport, run};
-pub use scan::Detecting;
+pub use scan::{Detecting, Raised};
 pub use stage::{Rows, Scored, Stage};
 pub use summary::{InputSummary, Summary};
 pub use timings::{Step, StepTiming, Timings};

@@ -1,5 +1,6 @@
 //! The stage of a scan: observations through detectors, signatures and models into alerts.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use lapwing_alert::{Alert, AlertConfig, Merger};
@@ -20,6 +21,16 @@ pub struct Detecting {
     local: Arc<LocalNetworks>,
     merger: Merger,
     found: Found,
+}
+
+/// What a scan raised, and what it lost on the way.
+#[derive(Debug)]
+pub struct Raised {
+    /// The alerts, oldest first.
+    pub alerts: Vec<Alert>,
+    /// Alerts let go because there were too many (`alerts_dropped`), and what detectors forgot because their tables were full
+    /// (`NAME_evicted`): for the summary's coverage, without zeros.
+    pub lost: BTreeMap<String, u64>,
 }
 
 /// Seconds after which the longest window of a detector has ended.
@@ -61,14 +72,19 @@ impl Detecting {
 
     /// Closes what is open at the end of the input, at `last`, and hands out the alerts, oldest first.
     #[must_use]
-    pub fn finish(mut self, last: Option<Timestamp>) -> (Vec<Alert>, u64) {
+    pub fn finish(mut self, last: Option<Timestamp>) -> Raised {
         if let Some(last) = last {
             self.advance(Timestamp::from_seconds(last.seconds().saturating_add(1)));
             // By then every window has ended, and says what it has not said yet.
             self.advance(Timestamp::from_seconds(last.seconds().saturating_add(LONGEST_WINDOW)));
         }
-        let dropped = self.merger.dropped();
-        (self.merger.into_alerts(), dropped)
+        let evicted = self.bank.evicted().into_iter();
+        let mut lost: BTreeMap<String, u64> =
+            evicted.map(|(name, count)| (format!("{}_evicted", name.replace('-', "_")), count)).collect();
+        if self.merger.dropped() > 0 {
+            lost.insert("alerts_dropped".to_owned(), self.merger.dropped());
+        }
+        Raised { alerts: self.merger.into_alerts(), lost }
     }
 
     /// Lets the signatures judge what was measured, and merges all detections in one order.

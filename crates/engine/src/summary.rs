@@ -37,7 +37,7 @@ pub struct Summary {
     /// Detectors and signatures that had nothing to judge, with the reason: silence of theirs means nothing.
     pub not_evaluated: Vec<String>,
     /// What was seen only in part.
-    pub coverage: BTreeMap<&'static str, u64>,
+    pub coverage: BTreeMap<String, u64>,
 }
 
 fn is_zero(count: &u64) -> bool {
@@ -142,7 +142,11 @@ impl Summary {
             inputs: inputs.iter().map(InputSummary::from).collect(),
             undecoded: report.decode.undecoded.iter().map(|(what, count)| (what.to_string(), *count)).collect(),
             not_evaluated: Vec::new(),
-            coverage: coverage.into_iter().filter(|(_, count)| *count > 0).collect(),
+            coverage: coverage
+                .into_iter()
+                .filter(|(_, count)| *count > 0)
+                .map(|(what, count)| (what.to_owned(), count))
+                .collect(),
         }
     }
 
