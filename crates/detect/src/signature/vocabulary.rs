@@ -39,7 +39,7 @@ const SERVICES: &[(&str, &str)] = &[
     (
         "outbound_volume",
         "source target port sent_megabytes received_megabytes sent_to_received device_sent_megabytes usual_megabytes \
-         hours_of_history times_usual",
+         hours_of_history times_usual times_largest",
     ),
     (
         "pair_window",
