@@ -168,7 +168,11 @@ impl Summary {
             last: run.span.map(|(_, last)| rfc3339(last)),
             inputs: inputs.iter().map(InputSummary::from).collect(),
             not_evaluated: run.not_evaluated(),
-            coverage: coverage.into_iter().filter(|(_, count)| *count > 0).collect(),
+            coverage: coverage
+                .into_iter()
+                .filter(|(_, count)| *count > 0)
+                .map(|(what, count)| (what.to_owned(), count))
+                .collect(),
             ..Self::default()
         }
     }
