@@ -91,6 +91,7 @@ pub const KINDS: &[KindInfo] = &[
     kind("slow-requests", "Slow-request exhaustion", Severity::High, &["T1499.002"]),
     kind("slow-scan", "Slow port scan", Severity::Medium, &["T1046"]),
     kind("syn-flood", "SYN flood", Severity::Critical, &["T1499.001", "T1498.001"]),
+    kind("tcp-flood", "TCP flood", Severity::High, &["T1498.001"]),
     kind("tcp-reflection", "SYN-ACK reflection", Severity::High, &["T1498.002"]),
     kind("udp-flood", "UDP flood", Severity::High, &["T1498.001"]),
 ];

@@ -1,9 +1,10 @@
 //! Too much for one victim.
 //!
 //! # What it sees
-//! Per target, in windows of ten seconds: connection attempts whose handshake was never finished and those that were, UDP
-//! and ICMP packets and the share that was answered, from how many sources, to how many ports; as rates over the time in
-//! which the traffic itself came. Emits service `victim_window`. A single flow of many unanswered packets is measured too.
+//! Per target, in windows of ten seconds: connection attempts whose handshake was never finished and those that were, strays
+//! (TCP packets that belong to no connection), UDP and ICMP packets and the share that was answered, from how many sources, to how
+//! many ports; as rates over the time in which the traffic itself came. Emits service `victim_window`. A single flow of many
+//! unanswered packets is measured too, and so is one of many SYNs.
 //!
 //! # Why it matters
 //! Floods exhaust a link or a service (ATT&CK T1498.001, T1499). The subject is the victim: sources of floods are mostly
@@ -40,7 +41,7 @@ pub(crate) const INFO: DetectorInfo = DetectorInfo {
     ],
 };
 
-/// Victims watched at a time, over all shards: 4,096 × at most 3 kB; an idle one takes 300 bytes.
+/// Victims watched at a time, over all shards: 4,096 × at most 4 kB; an idle one takes 300 bytes.
 const VICTIMS: usize = 4_096;
 
 /// Places for targets that get little, over all shards: 16 bytes each.
@@ -81,6 +82,9 @@ struct Victim {
     sources: Distinct,
     ports: Distinct,
     unfinished_ports: Distinct,
+    strays: u32,
+    stray_ports: Distinct,
+    stray_steps: Steps,
     first: Timestamp,
     last: Timestamp,
     steps: Steps,
@@ -109,13 +113,16 @@ impl Flood {
             return;
         }
         let is_tcp = flow.protocol == 6;
-        if is_tcp && (!ended || flow.orig.flags[SYN] == 0 || flow.history.first() == Some(b'H')) {
+        if is_tcp && (!(ended || repeats(flow)) || flow.history.first() == Some(b'H')) {
+            return;
+        }
+        if is_tcp && flow.orig.flags[SYN] == 0 && !is_stray(flow) {
             return;
         }
         let target = flow.responder.address;
         let key = (target, flow.protocol);
         let window = time.seconds().div_euclid(WINDOW);
-        let weight = if is_tcp { 1 } else { (flow.orig.packets as f64 * share) as u32 };
+        let weight = if is_tcp && !repeats(flow) { 1 } else { (flow.orig.packets as f64 * share) as u32 };
         if self.counts.add(key, window, weight.max(1)) < WATCHED_FROM || self.local.scope(target) == Scope::Group {
             return;
         }
@@ -128,13 +135,28 @@ impl Flood {
             victim.reset(window);
         }
         victim.add(flow, share, ended);
-        self.stirred |= victim.flows >= FLOOR || victim.packets >= PACKET_FLOOR;
+        self.stirred |= victim.flows.max(victim.strays) >= FLOOR || victim.packets >= PACKET_FLOOR;
         let packets = victim.packets as u32;
-        let due = victim.steps.reached(victim.flows, FLOOR);
+        let strays_due = victim.stray_steps.reached(victim.strays, FLOOR);
+        let due = victim.steps.reached(victim.flows, FLOOR) || strays_due;
         if victim.packet_steps.reached(packets, PACKET_FLOOR as u32) || due {
             found.measurements.push(victim.measurement(key, time, local));
         }
     }
+}
+
+/// SYNs in one flow that are no retransmissions any more: systems try six times or seven.
+const REPEATED: u32 = 16;
+
+/// One five-tuple used for attempt after attempt.
+fn repeats(flow: &Flow) -> bool {
+    flow.protocol == 6 && flow.orig.flags[SYN] >= REPEATED && flow.orig.flags[ACK] == 0
+}
+
+/// A few TCP packets that begin nothing and that nobody takes up: what remains of a connection that began before the capture
+/// looks so too, but not by the thousand.
+fn is_stray(flow: &Flow) -> bool {
+    flow.orig.flags[SYN] == 0 && flow.orig.packets <= 3 && flow.resp.payload_packets == 0 && flow.resp.flags[SYN] == 0
 }
 
 /// Positions in `Half::flags`.
@@ -152,13 +174,21 @@ impl Victim {
         }
         self.first = self.first.min(flow.start);
         // Attempts are counted over their starts, packets over the time in which they came.
-        self.last = self.last.max(if flow.protocol == 6 { flow.start } else { flow.last });
+        self.last = self.last.max(if flow.protocol == 6 && !repeats(flow) { flow.start } else { flow.last });
         self.packets += flow.orig.packets as f64 * share;
         self.answers += flow.resp.packets as f64 * share;
         self.bytes += flow.orig.ip_bytes as f64 * share;
         self.sources.insert(address_thing(&flow.originator.address), 0, 1);
         self.ports.insert(u32::from(flow.responder.port), 0, 1);
-        if ended {
+        if repeats(flow) {
+            let attempts = (f64::from(flow.orig.flags[SYN]) * share).round() as u32;
+            self.flows = self.flows.saturating_add(attempts);
+            self.unfinished = self.unfinished.saturating_add(attempts);
+            self.unfinished_ports.insert(u32::from(flow.responder.port), 0, 1);
+        } else if flow.protocol == 6 && is_stray(flow) {
+            self.strays = self.strays.saturating_add(1);
+            self.stray_ports.insert(u32::from(flow.responder.port), 0, 1);
+        } else if ended {
             self.flows = self.flows.saturating_add(1);
             // The handshake is finished by the originator's ACK.
             if flow.protocol == 6 && flow.orig.flags[ACK] == 0 {
@@ -166,7 +196,7 @@ impl Victim {
                 self.unfinished_ports.insert(u32::from(flow.responder.port), 0, 1);
             }
         }
-        if self.flows > FLOOR / 2 || self.packets > PACKET_FLOOR / 2.0 {
+        if self.flows.max(self.strays) > FLOOR / 2 || self.packets > PACKET_FLOOR / 2.0 {
             self.evidence.note(flow);
             if self.peers.len() < 8 && !self.peers.contains(&flow.originator.address) {
                 self.peers.push(flow.originator.address);
@@ -178,7 +208,8 @@ impl Victim {
     fn close(&mut self, key: (Address, u8), time: Timestamp, local: &LocalNetworks) -> Option<Measurement> {
         let due = self.steps.unreported(self.flows, FLOOR);
         let packets_due = self.packet_steps.unreported(self.packets as u32, PACKET_FLOOR as u32);
-        (due || packets_due).then(|| self.measurement(key, time, local))
+        let strays_due = self.stray_steps.unreported(self.strays, FLOOR);
+        (due || packets_due || strays_due).then(|| self.measurement(key, time, local))
     }
 
     fn measurement(&self, (target, protocol): (Address, u8), time: Timestamp, local: &LocalNetworks) -> Measurement {
@@ -188,6 +219,7 @@ impl Victim {
         let rate = |value: f64| Value::Number(value / seconds);
         let sources = self.sources.count(0, 1);
         let unfinished_ports = self.unfinished_ports.count(0, 1);
+        let stray_ports = self.stray_ports.count(0, 1);
         let mut peers = self.peers.clone();
         peers.sort_unstable();
         // One source is named; many may be forged.
@@ -216,6 +248,9 @@ impl Victim {
                 ("unfinished_per_second", rate(f64::from(self.unfinished))),
                 ("unfinished_share", Value::Number(f64::from(self.unfinished) / f64::from(self.flows.max(1)))),
                 ("unfinished_per_port", Value::Number(f64::from(self.unfinished) / f64::from(unfinished_ports.max(1)))),
+                ("strays", count(self.strays)),
+                ("strays_per_second", rate(f64::from(self.strays))),
+                ("strays_per_port", Value::Number(f64::from(self.strays) / f64::from(stray_ports.max(1)))),
                 ("packets", Value::Count(self.packets as u64)),
                 ("packets_per_second", rate(self.packets)),
                 ("bytes_per_second", rate(self.bytes)),
@@ -290,6 +325,32 @@ mod tests {
         assert!(number(&found, "unfinished_per_second") > 500.0);
         assert!(number(&found, "sources") > 1_000.0);
         assert_eq!(number(&found, "unfinished_share"), 1.0);
+    }
+
+    #[test]
+    fn one_five_tuple_used_again_and_again_counts_each_attempt() {
+        let (mut flood, mut found) = (Flood::new(LocalNetworks::default()), Found::default());
+        let mut syns = flow("10.0.0.1:5000", "10.0.0.2:80", 6, Shape::Unanswered);
+        for packets in [8, 64, 512, 4_096] {
+            (syns.orig.packets, syns.orig.flags[SYN]) = (packets, packets as u32);
+            syns.last = Timestamp::from_nanos(syns.start.nanos() + packets as i64 * 1_000_000);
+            flood.look(&syns, syns.last, false, &mut found);
+        }
+        assert!(number(&found, "unfinished") > 3_000.0);
+        assert!(number(&found, "unfinished_per_second") > 500.0);
+    }
+
+    #[test]
+    fn packets_of_no_connection_are_strays() {
+        let (mut flood, mut found) = (Flood::new(LocalNetworks::default()), Found::default());
+        for packet in 0..3_000_u32 {
+            let mut ack = flow(&format!("10.0.0.1:{}", 1_024 + packet), "10.0.0.2:80", 6, Shape::Refused);
+            (ack.orig.flags[SYN], ack.orig.flags[ACK]) = (0, 1);
+            end(&mut flood, &at(ack, 1000.0 + f64::from(packet) / 1_000.0), &mut found);
+        }
+        assert!(number(&found, "strays") > 2_000.0);
+        assert!(number(&found, "strays_per_port") > 2_000.0);
+        assert_eq!(number(&found, "flows"), 0.0);
     }
 
     #[test]
