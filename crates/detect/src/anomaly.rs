@@ -1,7 +1,7 @@
 //! Flows that a learned model finds unusual.
 //!
 //! # What it sees
-//! The score of every flow that ended, from one model, against the threshold that the model's calibration derived from a
+//! The score of every flow that ended and is not its link's own housekeeping, from one model, against the threshold that the model's calibration derived from a
 //! budget of false alerts per device and week.
 //!
 //! # Why it matters
@@ -24,7 +24,7 @@ use lapwing_flow::Flow;
 use lapwing_learn::Model;
 use lapwing_protocol::{LocalNetworks, transport};
 
-use crate::{ANOMALY, Detection, KindInfo, Measured, Severity, Subject, actor, kind_info, target};
+use crate::{ANOMALY, Detection, KindInfo, Measured, Severity, Subject, actor, is_housekeeping, kind_info, target};
 
 /// Features that an explanation names.
 const FEATURES_NAMED: usize = 3;
@@ -90,7 +90,7 @@ impl Anomaly {
         score: f32,
         local: &LocalNetworks,
     ) -> Option<Detection> {
-        if !self.model.calibration().alerts(score) || is_unspecified(flow.originator.address) {
+        if !self.model.calibration().alerts(score) || is_unspecified(flow.originator.address) || is_housekeeping(flow) {
             return None;
         }
         let device = device_of(flow, local);

@@ -11,6 +11,7 @@ mod detector;
 mod distinct;
 mod evidence;
 mod first_sight;
+mod housekeeping;
 mod kind;
 mod measurement;
 #[cfg(test)]
@@ -24,6 +25,7 @@ mod testing;
 pub use anomaly::{Anomaly, SchemaMismatch, device_of};
 pub use detection::{Detection, EvidenceFlow, MAX_EVIDENCE, Measured, Subject};
 pub use detector::{Detector, DetectorInfo, Found, Partition, SHARDS, actor, target};
+pub use housekeeping::is_housekeeping;
 pub use kind::{ANOMALY, KINDS, KindInfo, SIGNATURE, Severity, kind_info};
 pub use measurement::{Measurement, Value};
 pub use registry::{DETECTORS, DetectConfig, DetectorEntry};

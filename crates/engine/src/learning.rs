@@ -7,7 +7,7 @@ use std::sync::Arc;
 use lapwing_alert::Alert;
 use lapwing_capture::Timestamp;
 use lapwing_decode::Address;
-use lapwing_detect::{Subject, device_of};
+use lapwing_detect::{Subject, device_of, is_housekeeping};
 use lapwing_feature::Schema;
 use lapwing_flow::Reported;
 use lapwing_learn::model::{Baseline, Input, SchemaId, TrainError, Training};
@@ -117,7 +117,7 @@ impl Stage for Learning {
 
     fn observe(&mut self, observed: &[Observed<'_>], scored: &[Scored<'_>]) {
         self.detecting.observe(observed, scored);
-        for ended in scored {
+        for ended in scored.iter().filter(|ended| !is_housekeeping(ended.flow)) {
             let turn = self.learnt.flows;
             self.learnt.flows += 1;
             if !turn.is_multiple_of(self.stride) {
