@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -10,8 +11,10 @@ use lapwing_feature::{SCHEMAS, Schema};
 use lapwing_flow::Reported;
 use lapwing_protocol::{Observed, Uid};
 
+use crate::Outcome;
 use crate::input::InputOptions;
-use crate::{Outcome, output};
+use crate::output::Output;
+use crate::sources::Named;
 
 /// Write the feature rows of a capture's flows as CSV, for pandas, Polars or DuckDB
 #[derive(Args)]
@@ -38,13 +41,14 @@ pub(crate) fn schema_names() -> clap::builder::PossibleValuesParser {
 impl Features {
     pub(crate) fn run(&self) -> Result<Outcome> {
         let schema = lapwing_feature::find(&self.schema).expect("the option takes names of schemas only");
-        let (config, local) = (self.input.config()?, self.input.local()?);
-        let mut scoring = Scoring { local, ..Scoring::default() };
+        let input = self.input.settle()?;
+        let named = Named::of(&self.input.inputs);
+        let mut scoring = Scoring { local: Arc::clone(&input.local), ..Scoring::default() };
         scoring.add_schema(schema);
-        let mut writer =
-            Writer { out: output::open(self.output.as_deref(), &self.input.inputs)?, text: Vec::new(), failed: None };
+        let out = Output::open(self.output.as_deref(), &named.list())?;
+        let mut writer = Writer { out, text: Vec::new(), failed: None };
         writer.header(schema);
-        let ran = self.input.run(&self.input.inputs, &config, &scoring, &mut writer, &Control::default())?;
+        let ran = input.run(&named, &scoring, &mut writer, &Control::default())?;
         writer.end().context("the rows cannot be written")?;
         ran.all_read()
     }
@@ -52,7 +56,7 @@ impl Features {
 
 /// Writes a row for every flow that ends: start, uid, then the schema's columns.
 struct Writer {
-    out: Box<dyn Write + Send>,
+    out: Output,
     text: Vec<u8>,
     failed: Option<std::io::Error>,
 }
@@ -69,7 +73,7 @@ impl Writer {
             return Err(error);
         }
         self.out.write_all(&self.text)?;
-        self.out.flush()
+        self.out.finish()
     }
 }
 

@@ -11,6 +11,8 @@ use lapwing_flow::Reported;
 use lapwing_protocol::{ConnLog, LocalNetworks, LogFormat, Observation, Observed};
 
 use crate::input::InputOptions;
+use crate::output::Output;
+use crate::sources::Named;
 use crate::{Outcome, output};
 
 /// Write the flows of captures or logs, as Zeek's conn.log, JSON lines or CSV
@@ -19,7 +21,7 @@ use crate::{Outcome, output};
 pub(crate) struct Flows {
     #[command(flatten)]
     input: InputOptions,
-    /// The form; without it what --output ends in (.json, .jsonl, .csv), else zeek
+    /// The form; without it what --output ends in (.log, .json, .jsonl, .csv), else zeek
     #[arg(long, value_enum)]
     format: Option<Format>,
     /// Where to [default: standard output]
@@ -36,21 +38,20 @@ enum Format {
 
 impl Flows {
     pub(crate) fn run(&self) -> Result<Outcome> {
+        let forms: &[(&[&str], LogFormat)] =
+            &[(&["log"], LogFormat::Zeek), (&["json", "jsonl", "ndjson"], LogFormat::Json), (&["csv"], LogFormat::Csv)];
         let format = match self.format {
             Some(Format::Zeek) => LogFormat::Zeek,
             Some(Format::Json) => LogFormat::Json,
             Some(Format::Csv) => LogFormat::Csv,
-            None => match output::extension(self.output.as_deref()).as_deref() {
-                Some("json" | "jsonl" | "ndjson") => LogFormat::Json,
-                Some("csv") => LogFormat::Csv,
-                _ => LogFormat::Zeek,
-            },
+            None => output::form(self.output.as_deref(), forms, LogFormat::Zeek, "Zeek's conn.log"),
         };
-        let (config, local) = (self.input.config()?, self.input.local()?);
-        let log = ConnLog::new(format, LocalNetworks::clone(&local));
-        let out = output::open(self.output.as_deref(), &self.input.inputs)?;
+        let input = self.input.settle()?;
+        let named = Named::of(&self.input.inputs);
+        let log = ConnLog::new(format, LocalNetworks::clone(&input.local));
+        let out = Output::open(self.output.as_deref(), &named.list())?;
         let mut writer = Writer { log, out, text: Vec::new(), begun: false, failed: None };
-        let ran = self.input.run(&self.input.inputs, &config, &Scoring::default(), &mut writer, &Control::default())?;
+        let ran = input.run(&named, &Scoring::default(), &mut writer, &Control::default())?;
         let (first, last) = ran.span.unwrap_or_default();
         writer.end(first, last).context("the flows cannot be written")?;
         ran.all_read()
@@ -60,7 +61,7 @@ impl Flows {
 /// Writes every flow that ends, in the order in which they end.
 struct Writer {
     log: ConnLog,
-    out: Box<dyn Write + Send>,
+    out: Output,
     text: Vec<u8>,
     begun: bool,
     failed: Option<std::io::Error>,
@@ -81,7 +82,7 @@ impl Writer {
         self.begin(first);
         self.log.footer(last, &mut self.text);
         self.out.write_all(&self.text)?;
-        self.out.flush()
+        self.out.finish()
     }
 }
 

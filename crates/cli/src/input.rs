@@ -7,15 +7,17 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
-use lapwing_capture::{Filter, Inputs, Source, Timestamp};
-use lapwing_engine::{Control, PipelineConfig, Scoring, Stage, Step, Summary, Timings};
+use lapwing_capture::{Inputs, Source, Timestamp};
+use lapwing_engine::{
+    Config, Control, Count, FilterText, Networks, PipelineConfig, Scoring, Stage, Step, Summary, Timings,
+};
 use lapwing_flow::Checksums;
 use lapwing_protocol::LocalNetworks;
 use lapwing_records::LogInputs;
 use sha2::{Digest, Sha256};
 
-use crate::sources::{Named, is_pipe, piped};
-use crate::{Outcome, progress};
+use crate::sources::{Named, piped};
+use crate::{Outcome, config, progress};
 
 /// What to read, and how.
 #[derive(Args)]
@@ -25,6 +27,9 @@ pub(crate) struct InputOptions {
     /// capture time, captures and logs apart
     #[arg(required = true, value_name = "INPUT")]
     pub(crate) inputs: Vec<PathBuf>,
+    /// Settings that outlive a command line (docs/configuration.md); arguments win over it
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Look only at frames that this tcpdump expression takes
     #[arg(long, value_name = "EXPR")]
     filter: Option<String>,
@@ -32,18 +37,18 @@ pub(crate) struct InputOptions {
     #[arg(long, value_name = "CIDR")]
     local: Vec<String>,
     /// Threads; the results do not depend on it [default: one per core]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
-    threads: Option<u16>,
+    #[arg(long, value_name = "N")]
+    threads: Option<Count<1, 64>>,
     /// Stop after this many packets
     #[arg(long, visible_alias = "max-packets", value_name = "N")]
-    limit: Option<u64>,
+    limit: Option<Count<1, { u64::MAX >> 1 }>>,
     /// What to do with packets whose checksum is wrong: offload makes captured ones wrong, so they are used and counted;
-    /// `verify` discards them as Zeek does
-    #[arg(long, value_enum, default_value_t = ChecksumChoice::Ignore)]
-    checksums: ChecksumChoice,
-    /// Flows kept at once; beyond it the flow idle longest ends early and is counted
-    #[arg(long, value_name = "N", default_value_t = 131_072, value_parser = clap::value_parser!(u32).range(64..=16_777_216), hide_short_help = true)]
-    flow_capacity: u32,
+    /// `verify` discards them as Zeek does [default: ignore]
+    #[arg(long, value_enum)]
+    checksums: Option<ChecksumChoice>,
+    /// Flows kept at once; beyond it the flow idle longest ends early and is counted [default: 131072]
+    #[arg(long, value_name = "N", hide_short_help = true)]
+    flow_capacity: Option<Count<64, 16_777_216>>,
     /// Print where the time went: samples, ns per sample and Mbit/s of each stage
     #[arg(long)]
     timings: bool,
@@ -56,59 +61,59 @@ enum ChecksumChoice {
 }
 
 impl InputOptions {
-    pub(crate) fn config(&self) -> Result<PipelineConfig> {
-        let mut config = PipelineConfig::default();
-        if let Some(threads) = self.threads {
-            config.threads = usize::from(threads);
+    /// What the arguments say, and where they are silent the configuration.
+    pub(crate) fn settle(&self) -> Result<Input> {
+        let mut settings = config::read(self.config.as_deref())?;
+        settings.threads = self.threads.or(settings.threads);
+        settings.capture.limit = self.limit.or(settings.capture.limit);
+        if let Some(capacity) = self.flow_capacity {
+            settings.flow.capacity = capacity;
+        }
+        match self.checksums {
+            Some(ChecksumChoice::Ignore) => settings.flow.checksums = Checksums::Ignore,
+            Some(ChecksumChoice::Verify) => settings.flow.checksums = Checksums::Verify,
+            None => {}
         }
         if let Some(text) = &self.filter {
-            config.filter = Some(Filter::new(text).context("--filter")?);
+            settings.capture.filter = Some(FilterText::try_from(text.clone()).context("--filter")?);
         }
-        config.limit = self.limit;
-        config.flow.capacity = self.flow_capacity as usize;
-        config.flow.checksums = match self.checksums {
-            ChecksumChoice::Ignore => Checksums::Ignore,
-            ChecksumChoice::Verify => Checksums::Verify,
-        };
-        Ok(config)
-    }
-
-    pub(crate) fn local(&self) -> Result<Arc<LocalNetworks>> {
-        if self.local.is_empty() {
-            return Ok(Arc::default());
+        if !self.local.is_empty() {
+            settings.local = Some(Networks::try_from(self.local.clone()).context("--local")?);
         }
-        let networks = LocalNetworks::parse(self.local.iter().map(String::as_str)).context("--local")?;
-        Ok(Arc::new(networks))
+        let local = Arc::new(settings.local_networks());
+        Ok(Input { pipeline: settings.pipeline(), local, settings, timings: self.timings })
     }
+}
 
-    /// Runs the inputs through the pipeline into `stage`: captures, then logs.
+/// How to read, settled.
+pub(crate) struct Input {
+    pub(crate) pipeline: PipelineConfig,
+    pub(crate) local: Arc<LocalNetworks>,
+    pub(crate) settings: Config,
+    timings: bool,
+}
+
+impl Input {
+    /// Runs what is named through the pipeline into `stage`: captures, then logs.
     pub(crate) fn run(
         &self,
-        inputs: &[PathBuf],
-        config: &PipelineConfig,
+        named: &Named,
         scoring: &Scoring,
         stage: &mut dyn Stage,
         control: &Control,
     ) -> Result<Ran> {
-        if let [input] = inputs
-            && is_pipe(input)
-        {
+        if let Some(input) = named.pipe() {
             let piped = piped(input)?;
             let name = input.display().to_string();
             return if piped.is_log {
                 self.run_logs(LogInputs::from_reader(&name, piped.reader)?, scoring, stage, control)
             } else {
-                let source = Inputs::from_reader(&name, piped.reader)?;
-                self.run_captures(source, config, scoring, stage, control)
+                self.run_captures(Inputs::from_reader(&name, piped.reader)?, scoring, stage, control)
             };
-        }
-        let named = Named::of(inputs);
-        if named.other_logs > 0 {
-            eprintln!("lapwing: {} logs in the folders tell of no connections and were passed over", named.other_logs);
         }
         let mut ran = Ran::default();
         if !named.captures.is_empty() || named.logs.is_empty() {
-            ran.add(self.run_captures(Inputs::open(&named.captures)?, config, scoring, stage, control)?);
+            ran.add(self.run_captures(Inputs::open(&named.captures)?, scoring, stage, control)?);
         }
         if !named.logs.is_empty() && !control.stopped() {
             ran.add(self.run_logs(LogInputs::open(&named.logs)?, scoring, stage, control)?);
@@ -119,12 +124,12 @@ impl InputOptions {
     fn run_captures(
         &self,
         mut source: Inputs,
-        config: &PipelineConfig,
         scoring: &Scoring,
         stage: &mut dyn Stage,
         control: &Control,
     ) -> Result<Ran> {
-        let report = progress::watch(control, || lapwing_engine::run(&mut source, config, scoring, stage, control))?;
+        let run = || lapwing_engine::run(&mut source, &self.pipeline, scoring, stage, control);
+        let report = progress::watch(control, run)?;
         let reports = source.reports();
         for input in &reports {
             for problem in input.refused.iter().chain(&input.warnings) {
@@ -142,7 +147,8 @@ impl InputOptions {
         if self.timings {
             print_timings(&report.timings);
         }
-        Ok(Ran { span: report.span, summary: Summary::new(&report, &reports) })
+        let summary = Summary { interrupted: control.stopped(), ..Summary::new(&report, &reports) };
+        Ok(Ran { span: report.span, summary })
     }
 
     fn run_logs(
@@ -152,10 +158,10 @@ impl InputOptions {
         stage: &mut dyn Stage,
         control: &Control,
     ) -> Result<Ran> {
-        if self.filter.is_some() {
+        if self.pipeline.filter.is_some() {
             bail!("--filter looks at packets, and logs have none; filter the log before");
         }
-        let run = || lapwing_engine::run_logs(&mut source, self.limit, scoring, stage, control);
+        let run = || lapwing_engine::run_logs(&mut source, self.pipeline.limit, scoring, stage, control);
         let run = progress::watch(control, run)?;
         let reports = source.reports();
         for log in &reports {
@@ -172,7 +178,8 @@ impl InputOptions {
         if self.timings {
             print_timings(&run.timings);
         }
-        Ok(Ran { span: run.span, summary: Summary::of_logs(&run, &reports) })
+        let summary = Summary { interrupted: control.stopped(), ..Summary::of_logs(&run, &reports) };
+        Ok(Ran { span: run.span, summary })
     }
 }
 

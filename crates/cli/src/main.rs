@@ -1,11 +1,14 @@
 //! The binary `lapwing`: one file per subcommand; parses arguments, calls the engine, picks the exit code.
 
+mod baseline;
+mod config;
 mod features;
 mod flows;
 mod input;
 mod models;
 mod output;
 mod progress;
+mod report;
 mod scan;
 mod signatures;
 mod sources;
@@ -57,10 +60,22 @@ fn main() -> ExitCode {
         Ok(Outcome::Found) => ExitCode::from(1),
         Err(error) if reader_left(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("lapwing: {error:#}");
+            eprintln!("lapwing: {}", told(&error));
             ExitCode::from(2)
         }
     }
+}
+
+/// An error with its causes, each said once: many an error's own words end in its cause.
+fn told(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    text
 }
 
 /// Whoever read our output through a pipe has seen enough: nothing went wrong.
@@ -69,4 +84,19 @@ fn reader_left(error: &anyhow::Error) -> bool {
         .chain()
         .filter_map(|cause| cause.downcast_ref::<io::Error>())
         .any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+
+    use super::told;
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let error = anyhow!("No such file or directory (os error 2)")
+            .context("f: cannot be opened: No such file or directory (os error 2)");
+        assert_eq!(told(&error), "f: cannot be opened: No such file or directory (os error 2)");
+        assert_eq!(told(&anyhow!("cause").context("what")), "what: cause");
+    }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use lapwing_alert::rfc3339;
 use lapwing_capture::Timestamp;
@@ -11,7 +11,7 @@ use lapwing_detect::Anomaly;
 use lapwing_learn::Model;
 use std::sync::Arc;
 
-use crate::{Outcome, output};
+use crate::{Outcome, output, told};
 
 /// Show a model's card, or check that it is whole and fits this program
 #[derive(Args)]
@@ -24,6 +24,7 @@ pub(crate) struct Models {
 #[derive(Subcommand)]
 enum Action {
     /// Print what the model was trained on, with what, and what its scores mean
+    #[command(after_help = "Example: lapwing models show home.lapwing")]
     Show {
         /// The model
         model: PathBuf,
@@ -32,30 +33,54 @@ enum Action {
         json: bool,
     },
     /// Check checksum, contents and schema
+    #[command(after_help = "Example: lapwing models verify home.lapwing office.lapwing")]
     Verify {
         /// The models
         #[arg(required = true)]
         models: Vec<PathBuf>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
 }
 
 impl Models {
     pub(crate) fn run(&self) -> Result<Outcome> {
         match &self.action {
-            Action::Show { model, json } => {
-                let model = Model::read(model)?;
-                output::print(&if *json { format!("{}\n", json_card(&model)) } else { describe(&model) })?;
-            }
-            Action::Verify { models } => {
-                for path in models {
-                    let model = Model::read(path)?;
-                    Anomaly::new(Arc::new(model)).with_context(|| path.display().to_string())?;
-                    output::print(&format!("{}: whole, and fits this program\n", path.display()))?;
-                }
-            }
+            Action::Show { model, json: true } => output::print_json(&json_card(&Model::read(model)?))?,
+            Action::Show { model, json: false } => output::print(&describe(&Model::read(model)?))?,
+            Action::Verify { models, json } => verify(models, *json)?,
         }
         Ok(Outcome::Done)
     }
+}
+
+/// Checks every model, and fails after the last one if any is not fit.
+fn verify(models: &[PathBuf], json: bool) -> Result<()> {
+    let mut results = Vec::new();
+    for path in models {
+        let model = Model::read(path).map_err(anyhow::Error::from);
+        let fault =
+            match model.and_then(|model| Anomaly::new(Arc::new(model)).with_context(|| path.display().to_string())) {
+                Ok(_) => None,
+                Err(error) => Some(told(&error)),
+            };
+        match &fault {
+            _ if json => {}
+            None => output::print(&format!("{}: whole, and fits this program\n", path.display()))?,
+            Some(reason) => eprintln!("lapwing: {reason}"),
+        }
+        results.push(serde_json::json!({"path": path, "fit": fault.is_none(), "reason": fault}));
+    }
+    let unfit = results.iter().filter(|result| result["fit"] == false).count();
+    let count = results.len();
+    if json {
+        output::print_json(&serde_json::json!({"models": results}))?;
+    }
+    if unfit > 0 {
+        bail!("{unfit} of {count} models cannot be used");
+    }
+    Ok(())
 }
 
 /// The model card, for people.
@@ -91,7 +116,8 @@ pub(crate) fn describe(model: &Model) -> String {
     text
 }
 
-fn json_card(model: &Model) -> serde_json::Value {
+/// The model card, for programs.
+pub(crate) fn json_card(model: &Model) -> serde_json::Value {
     let (card, calibration) = (model.card(), model.calibration());
     let training = &card.training;
     serde_json::json!({

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 use lapwing_detect::signature::{self, Problem, SignatureSource, Standing};
+use lapwing_engine::SignatureSettings;
 use lapwing_protocol::LocalNetworks;
 use serde_json::json;
 
@@ -21,10 +22,13 @@ pub(crate) struct Signatures {
 #[derive(Subcommand)]
 enum Action {
     /// Say what is wrong with rules: file, line, reason
+    #[command(after_help = "Example: lapwing signatures check my-rules/")]
     Check(Where),
     /// List rules: level, kind, what they read, whether they are evaluated
+    #[command(after_help = "Example: lapwing signatures list --json")]
     List(Where),
     /// Run the cases that must and must not fire
+    #[command(after_help = "Example: lapwing signatures test my-rules/port-scan.yml")]
     Test(Where),
 }
 
@@ -37,6 +41,37 @@ struct Where {
     json: bool,
 }
 
+/// The rules of a run.
+pub(crate) struct Rules {
+    pub(crate) sources: Vec<SignatureSource>,
+    /// What was left out on request, for the summary.
+    pub(crate) left_out: Vec<String>,
+}
+
+impl Rules {
+    /// Those of the configuration, and those that arguments add; `without_shipped` leaves ours out.
+    pub(crate) fn read(settings: &SignatureSettings, more: &[PathBuf], without_shipped: bool) -> Result<Self> {
+        let mut rules = Self { sources: Vec::new(), left_out: Vec::new() };
+        if settings.shipped && !without_shipped {
+            rules.sources = signature::shipped();
+        } else {
+            rules.left_out.push("signatures: the shipped ones were left out on request".to_owned());
+        }
+        for path in settings.folders.iter().chain(more) {
+            if !path.exists() {
+                bail!("--signatures {}: there is no such file or folder", path.display());
+            }
+            let (read, problems) = signature::read_directory(path);
+            for problem in problems {
+                eprintln!("lapwing: {problem}");
+                rules.left_out.push(format!("signature file {problem}"));
+            }
+            rules.sources.extend(read);
+        }
+        Ok(rules)
+    }
+}
+
 impl Where {
     fn read(&self) -> (Vec<SignatureSource>, Vec<Problem>) {
         if self.paths.is_empty() {
@@ -44,6 +79,7 @@ impl Where {
         }
         let (mut sources, mut problems) = (Vec::new(), Vec::new());
         for path in &self.paths {
+            // What cannot be read is among the problems.
             let (read, wrong) = signature::read_directory(path);
             sources.extend(read);
             problems.extend(wrong);
@@ -70,7 +106,7 @@ fn check(place: &Where) -> Result<Outcome> {
     if place.json {
         let document =
             json!({"rules": rules, "problems": problems_json(&problems), "warnings": problems_json(warnings)});
-        output::print(&format!("{document}\n"))?;
+        output::print_json(&document)?;
     } else {
         problems.iter().for_each(|problem| eprintln!("{problem}"));
         warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
@@ -97,7 +133,7 @@ fn list(place: &Where) -> Result<Outcome> {
                        "reads": rule.reads, "standing": standing(&rule.standing), "file": rule.file, "line": rule.line})
             })
             .collect();
-        output::print(&format!("{}\n", serde_json::Value::from(rules)))?;
+        output::print_json(&json!({"rules": rules, "problems": problems_json(&problems)}))?;
         return Ok(Outcome::Done);
     }
     for rule in &report.rules {
@@ -122,7 +158,7 @@ fn test(place: &Where) -> Result<Outcome> {
                        "fired": case.fired, "passed": case.passed()})
             })
             .collect();
-        output::print(&format!("{}\n", json!({"cases": cases, "problems": problems_json(&problems)})))?;
+        output::print_json(&json!({"cases": cases, "problems": problems_json(&problems)}))?;
     } else {
         problems.iter().for_each(|problem| eprintln!("{problem}"));
         for case in results.iter().filter(|case| !case.passed()) {

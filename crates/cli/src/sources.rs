@@ -1,5 +1,6 @@
 //! What was named on the command line: captures, logs, folders of either.
 
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -14,10 +15,11 @@ pub(crate) struct Named {
     pub(crate) captures: Vec<PathBuf>,
     pub(crate) logs: Vec<PathBuf>,
     /// Logs in the folders that tell of no connections.
-    pub(crate) other_logs: usize,
+    other_logs: usize,
 }
 
 impl Named {
+    /// Says what is passed over: logs of other things, and what is named twice, for its packets came once.
     pub(crate) fn of(inputs: &[PathBuf]) -> Self {
         let mut named = Self::default();
         for input in inputs {
@@ -30,7 +32,44 @@ impl Named {
                 named.captures.push(input.clone());
             }
         }
+        if named.other_logs > 0 {
+            eprintln!("lapwing: {} logs in the folders tell of no connections and were passed over", named.other_logs);
+        }
+        let mut known = HashSet::new();
+        let mut is_new = |file: &PathBuf| {
+            let is_new = known.insert(file.canonicalize().unwrap_or_else(|_| file.clone()));
+            if !is_new {
+                eprintln!("lapwing: warning: {}: named twice, read once", file.display());
+            }
+            is_new
+        };
+        named.captures.retain(&mut is_new);
+        named.logs.retain(&mut is_new);
         named
+    }
+
+    /// What is looked at as one timeline: everything, or each file by itself; captures and logs never together, for a log tells
+    /// of a connection when it ends, and time must not run back.
+    pub(crate) fn timelines(self, separate: bool) -> Vec<Self> {
+        let captures = |captures| Self { captures, ..Self::default() };
+        let logs = |logs| Self { logs, ..Self::default() };
+        if separate {
+            let alone = self.captures.into_iter().map(|file| captures(vec![file]));
+            return alone.chain(self.logs.into_iter().map(|file| logs(vec![file]))).collect();
+        }
+        if self.is_mixed() {
+            eprintln!("lapwing: captures and logs are scanned one after the other: nothing is counted across them");
+            return vec![captures(self.captures), logs(self.logs)];
+        }
+        vec![self]
+    }
+
+    /// The only input, if it is a pipe.
+    pub(crate) fn pipe(&self) -> Option<&Path> {
+        match (self.captures.as_slice(), self.logs.as_slice()) {
+            ([input], []) if is_pipe(input) => Some(input),
+            _ => None,
+        }
     }
 
     fn folder(&mut self, folder: &Path) {
@@ -48,6 +87,11 @@ impl Named {
     /// Captures, then logs.
     pub(crate) fn files(&self) -> impl Iterator<Item = &PathBuf> {
         self.captures.iter().chain(&self.logs)
+    }
+
+    /// The same as a list.
+    pub(crate) fn list(&self) -> Vec<PathBuf> {
+        self.files().cloned().collect()
     }
 
     pub(crate) fn is_mixed(&self) -> bool {
@@ -75,6 +119,6 @@ pub(crate) fn piped(path: &Path) -> Result<Piped> {
 }
 
 /// Whether an input is standard input or another pipe.
-pub(crate) fn is_pipe(path: &Path) -> bool {
+fn is_pipe(path: &Path) -> bool {
     path == Path::new("-") || fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir())
 }

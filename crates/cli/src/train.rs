@@ -4,15 +4,13 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use lapwing_detect::signature;
-use lapwing_engine::{Control, FitSettings};
-use lapwing_learn::ForestSettings;
-use lapwing_learn::model::Input;
+use lapwing_engine::{Budget, Control, FitSettings, TrainSettings};
 
 use crate::features::schema_names;
 use crate::input::{InputOptions, sha256};
+use crate::signatures::Rules;
 use crate::sources::Named;
-use crate::{Outcome, models, output, scan};
+use crate::{Outcome, baseline, models, output};
 
 /// Learn what is normal from trusted captures or logs, and write a model
 #[derive(Args)]
@@ -33,19 +31,18 @@ pub(crate) struct Train {
     /// The schema of the rows it learns from
     #[arg(long, default_value = "connection", value_parser = schema_names())]
     schema: String,
-    /// False alerts accepted per device and week
-    #[arg(long, default_value_t = 1.0, value_parser = budget)]
-    budget: f64,
+    /// False alerts accepted per device and week [default: 1]
+    #[arg(long, value_name = "N")]
+    budget: Option<Budget>,
     /// A setting of the model: trees, sample or seed; repeatable
     #[arg(long = "set", value_name = "NAME=VALUE")]
     settings: Vec<String>,
     /// Replace the model if it is there
     #[arg(long)]
     force: bool,
-}
-
-fn budget(text: &str) -> Result<f64, String> {
-    text.parse().ok().filter(|budget: &f64| budget.is_finite() && *budget > 0.0).ok_or("write a number above 0".into())
+    /// Print the model's card as JSON
+    #[arg(long)]
+    json: bool,
 }
 
 impl Train {
@@ -54,37 +51,46 @@ impl Train {
             bail!("{} exists; give --force to replace it", self.output.display());
         }
         let schema = lapwing_feature::find(&self.schema).expect("the option takes names of schemas only");
-        let settings = FitSettings { forest: self.forest()?, budget: self.budget };
-        let inputs: Vec<PathBuf> = self.input.inputs.iter().chain(&self.pcap).cloned().collect();
-        output::refuse_own_input(&self.output, &inputs)?;
-        let local = self.input.local()?;
-        let lesson = scan::learn(&self.input, &inputs, &local, &signature::shipped(), schema, &Control::default())?;
+        let input = self.input.settle()?;
+        let fit = self.fit(&input.settings.train)?;
+        fit.forest.check().context("--set")?;
+        let named: Vec<PathBuf> = self.input.inputs.iter().chain(&self.pcap).cloned().collect();
+        let named = Named::of(&named);
+        output::refuse_own_input(&self.output, &named.list())?;
+        // What would fail at the end is found at the beginning.
+        output::check_writable(&self.output)?;
+        let rules = Rules::read(&input.settings.signatures, &[], false)?;
+        let lesson = baseline::learn(&input, &named, &rules.sources, schema, &Control::default())?;
         let mut read = Vec::new();
-        for file in Named::of(&inputs).files().filter(|file| file.is_file()) {
+        for file in named.files().filter(|file| file.is_file()) {
             let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            read.push(Input { name, sha256: sha256(file)? });
+            read.push(lapwing_learn::model::Input { name, sha256: sha256(file)? });
         }
-        let model = lesson.fit(settings, read, self.input.config()?.threads).context("no model came of it")?;
+        let model = lesson.fit(fit, read, input.pipeline.threads).context("no model came of it")?;
         model.write(&self.output)?;
-        output::print(&models::describe(&model))?;
+        if self.json {
+            output::print_json(&models::json_card(&model))?;
+        } else {
+            output::print(&models::describe(&model))?;
+        }
         Ok(Outcome::Done)
     }
 
-    fn forest(&self) -> Result<ForestSettings> {
-        let mut forest = ForestSettings::default();
+    fn fit(&self, settings: &TrainSettings) -> Result<FitSettings> {
+        let mut settings = settings.clone();
+        if let Some(budget) = self.budget {
+            settings.budget = budget;
+        }
         for setting in &self.settings {
             let Some((name, value)) = setting.split_once('=') else { bail!("--set {setting}: write NAME=VALUE") };
-            let number =
-                |value: &str| value.parse().with_context(|| format!("--set {name}: '{value}' is not a number"));
+            let context = || format!("--set {name}");
             match name {
-                "trees" => forest.trees = number(value)?,
-                "sample" => forest.sample = number(value)?,
-                "seed" => {
-                    forest.seed = value.parse().with_context(|| format!("--set seed: '{value}' is not a number"))?;
-                }
+                "trees" => settings.trees = value.parse().with_context(context)?,
+                "sample" => settings.sample = value.parse().with_context(context)?,
+                "seed" => settings.seed = value.parse().with_context(context)?,
                 _ => bail!("--set {name}: there is no such setting; there are trees, sample and seed"),
             }
         }
-        Ok(forest)
+        Ok((&settings).into())
     }
 }

@@ -1,10 +1,197 @@
-//! Settings of a run, composed of the stages' own.
+//! Settings of a run: `lapwing.toml`, and what the pipeline takes from it.
 
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
 
+use lapwing_alert::AlertConfig;
 use lapwing_capture::Filter;
 use lapwing_decode::DecodeOptions;
-use lapwing_flow::{FlowConfig, ReassemblyLimits};
+use lapwing_flow::{Checksums, FlowConfig, ReassemblyLimits};
+use lapwing_learn::ForestSettings;
+use lapwing_protocol::LocalNetworks;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::FitSettings;
+use crate::ranges::{Budget, Count, FilterText, Networks};
+
+/// `lapwing.toml`: every setting that outlives a command line. An argument wins over the file; a key that is not known is
+/// refused.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Threads; the results do not depend on it. Without it one per core.
+    pub threads: Option<Count<1, { PipelineConfig::MOST_THREADS as u64 }>>,
+    /// Networks whose addresses are devices, in CIDR notation. Without it RFC 1918, unique local and link-local addresses.
+    pub local: Option<Networks>,
+    /// Which frames are looked at.
+    pub capture: CaptureSettings,
+    /// How flows are kept.
+    pub flow: FlowSettings,
+    /// Which rules decide.
+    pub signatures: SignatureSettings,
+    /// How detections become alerts.
+    pub alert: AlertSettings,
+    /// How models are trained, by `train` and by `scan --baseline`.
+    pub train: TrainSettings,
+}
+
+/// Which frames are looked at.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct CaptureSettings {
+    /// Only frames that this tcpdump expression takes.
+    pub filter: Option<FilterText>,
+    /// Frames read at most.
+    pub limit: Option<Count<1, { u64::MAX >> 1 }>>,
+}
+
+/// How flows are kept.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct FlowSettings {
+    /// Flows kept at once; beyond it the flow idle longest ends early and is counted.
+    pub capacity: Count<64, 16_777_216>,
+    /// Packets with a wrong checksum: `ignore` uses and counts them, `verify` discards them as Zeek does.
+    #[schemars(with = "ChecksumName")]
+    #[serde(serialize_with = "checksum_name")]
+    pub checksums: Checksums,
+    /// Whether flows of different VLANs are different flows.
+    pub vlan_in_key: bool,
+}
+
+/// Which rules decide.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct SignatureSettings {
+    /// Whether the shipped signatures are used.
+    pub shipped: bool,
+    /// Files and folders of rules to use besides them.
+    pub folders: Vec<PathBuf>,
+}
+
+/// How detections become alerts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct AlertSettings {
+    /// Seconds without a detection of its kind about its subject after which an alert closes.
+    pub quiet_seconds: Count<1, 604_800>,
+    /// Seconds after which an alert closes however long it goes on.
+    pub longest_seconds: Count<1, 31_536_000>,
+    /// Alerts kept; beyond it the least severe and oldest are let go and counted.
+    pub capacity: Count<16, 1_048_576>,
+}
+
+/// How models are trained.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrainSettings {
+    /// False alerts accepted per device and week.
+    pub budget: Budget,
+    /// Trees of the isolation forest.
+    pub trees: Count<1, 10_000>,
+    /// Rows that each tree is grown from.
+    pub sample: Count<2, 32_768>,
+    /// Names the forest: the same rows and seed give the same forest.
+    pub seed: Count<0, { u64::MAX >> 1 }>,
+}
+
+impl Default for FlowSettings {
+    fn default() -> Self {
+        let FlowConfig { capacity, checksums, vlan_in_key, .. } = FlowConfig::default();
+        Self { capacity: Count::of(capacity), checksums, vlan_in_key }
+    }
+}
+
+impl Default for SignatureSettings {
+    fn default() -> Self {
+        Self { shipped: true, folders: Vec::new() }
+    }
+}
+
+impl Default for AlertSettings {
+    fn default() -> Self {
+        let AlertConfig { quiet, longest, capacity, .. } = AlertConfig::default();
+        let seconds = |time: Duration| time.as_secs() as usize;
+        Self {
+            quiet_seconds: Count::of(seconds(quiet)),
+            longest_seconds: Count::of(seconds(longest)),
+            capacity: Count::of(capacity),
+        }
+    }
+}
+
+impl Default for TrainSettings {
+    fn default() -> Self {
+        let FitSettings { forest: ForestSettings { trees, sample, seed }, budget } = FitSettings::default();
+        Self {
+            budget: Budget::of(budget),
+            trees: Count::of(trees),
+            sample: Count::of(sample),
+            seed: Count::of(seed as usize),
+        }
+    }
+}
+
+impl From<&TrainSettings> for FitSettings {
+    fn from(settings: &TrainSettings) -> Self {
+        let forest = ForestSettings {
+            trees: settings.trees.get() as usize,
+            sample: settings.sample.get() as usize,
+            seed: settings.seed.get(),
+        };
+        Self { forest, budget: settings.budget.get() }
+    }
+}
+
+impl From<&AlertSettings> for AlertConfig {
+    fn from(settings: &AlertSettings) -> Self {
+        Self {
+            quiet: Duration::from_secs(settings.quiet_seconds.get()),
+            longest: Duration::from_secs(settings.longest_seconds.get()),
+            capacity: settings.capacity.get() as usize,
+        }
+    }
+}
+
+impl Config {
+    /// What the pipeline takes from it.
+    #[must_use]
+    pub fn pipeline(&self) -> PipelineConfig {
+        let mut config = PipelineConfig::default();
+        if let Some(threads) = self.threads {
+            config.threads = threads.get() as usize;
+        }
+        config.filter = self.capture.filter.as_ref().map(FilterText::filter);
+        config.limit = self.capture.limit.map(Count::get);
+        config.flow.capacity = self.flow.capacity.get() as usize;
+        config.flow.checksums = self.flow.checksums;
+        config.flow.vlan_in_key = self.flow.vlan_in_key;
+        config
+    }
+
+    /// The networks whose addresses are devices.
+    #[must_use]
+    pub fn local_networks(&self) -> LocalNetworks {
+        self.local.as_ref().map(Networks::parsed).unwrap_or_default()
+    }
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase", inline)]
+#[expect(dead_code, reason = "names the values in the reference")]
+enum ChecksumName {
+    Ignore,
+    Verify,
+}
+
+fn checksum_name<S: serde::Serializer>(checksums: &Checksums, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(match checksums {
+        Checksums::Ignore => "ignore",
+        Checksums::Verify => "verify",
+    })
+}
 
 /// How frames become observations.
 #[derive(Clone, Debug)]

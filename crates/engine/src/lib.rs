@@ -13,6 +13,7 @@ mod learning;
 mod logs;
 mod order;
 mod pipeline;
+mod ranges;
 mod reader;
 mod scan;
 mod stage;
@@ -20,13 +21,16 @@ mod summary;
 mod timings;
 mod work;
 
-pub use config::PipelineConfig;
+pub use config::{
+    AlertSettings, CaptureSettings, Config, FlowSettings, PipelineConfig, SignatureSettings, TrainSettings,
+};
 pub use control::Control;
 pub use evidence::{EvidenceError, write_evidence};
 pub use lane::Scoring;
 pub use learning::{FitSettings, Learning, Learnt, Lesson};
 pub use logs::{LogRun, run_logs};
 pub use pipeline::{PipelineReport, run};
+pub use ranges::{Budget, Count, FilterText, Networks, OutOfRange};
 pub use scan::{Detecting, Raised};
 pub use stage::{Rows, Scored, Stage};
 pub use summary::{InputSummary, Summary};

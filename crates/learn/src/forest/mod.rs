@@ -47,6 +47,16 @@ impl Default for ForestSettings {
     }
 }
 
+impl ForestSettings {
+    /// Whether a forest can be grown so.
+    ///
+    /// # Errors
+    /// [`ForestError::Size`] with the range that a size must lie in.
+    pub fn check(&self) -> Result<(), ForestError> {
+        check_sizes(1, self.trees, self.sample)
+    }
+}
+
 /// A trained forest. Scoring takes `&self`: any number of threads may share one.
 #[derive(Clone, Debug)]
 pub struct IsolationForest {

@@ -1,0 +1,281 @@
+//! Wrong flags, missing files, full disks, broken settings: what a user is told, and what is left untouched.
+
+#![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use assert_cmd::Command;
+
+fn corpus(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../corpus").join(name)
+}
+
+/// Exit status, standard output, standard error.
+fn lapwing(arguments: &[&str]) -> (i32, String, String) {
+    let output = Command::cargo_bin("lapwing").unwrap().args(arguments).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// Runs, expects status 2 and each of the words on standard error.
+fn refused(arguments: &[&str], words: &[&str]) {
+    let (status, _, told) = lapwing(arguments);
+    assert_eq!(status, 2, "{arguments:?}: {told}");
+    for word in words {
+        assert!(told.contains(word), "{arguments:?} does not say '{word}': {told}");
+    }
+}
+
+#[test]
+fn every_verb_shows_an_example() {
+    for verb in [
+        &["scan"][..],
+        &["train"],
+        &["flows"],
+        &["features"],
+        &["models"],
+        &["models", "show"],
+        &["models", "verify"],
+        &["signatures"],
+        &["signatures", "check"],
+        &["signatures", "list"],
+        &["signatures", "test"],
+    ] {
+        let (status, help, _) = lapwing(&[verb, &["--help"]].concat());
+        assert_eq!(status, 0);
+        assert!(help.contains("Example"), "{verb:?}");
+    }
+}
+
+#[test]
+fn what_prints_a_result_prints_it_as_json_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("home.lapwing");
+    let clean = corpus("first-look/clean.pcap");
+    let json = |arguments: &[&str]| -> serde_json::Value {
+        let (_, out, told) = lapwing(arguments);
+        assert!(out.starts_with('{'), "{arguments:?}: {out} {told}");
+        serde_json::from_str(&out).unwrap()
+    };
+    assert_eq!(json(&["train", text(&clean), "--output", text(&model), "--json"])["schema"]["name"], "connection");
+    assert!(json(&["models", "show", text(&model), "--json"])["threshold"].is_number());
+    assert_eq!(json(&["models", "verify", text(&model), "--json"])["models"][0]["fit"], true);
+    assert!(json(&["signatures", "list", "--json"])["rules"].as_array().unwrap().len() > 10);
+    assert!(json(&["signatures", "check", "--json"])["warnings"].is_array());
+    assert!(json(&["signatures", "test", "--json"])["cases"].as_array().unwrap().len() > 10);
+}
+
+#[test]
+fn a_bad_model_does_not_keep_the_next_from_being_verified() {
+    let folder = tempfile::tempdir().unwrap();
+    let (good, bad) = (folder.path().join("good.lapwing"), folder.path().join("bad.lapwing"));
+    lapwing(&["train", text(&corpus("first-look/clean.pcap")), "--output", text(&good)]);
+    fs::write(&bad, "no model").unwrap();
+    let (status, out, told) = lapwing(&["models", "verify", text(&bad), text(&good)]);
+    assert_eq!(status, 2);
+    assert!(
+        out.contains("good.lapwing: whole") && told.contains("bad.lapwing") && told.contains("1 of 2"),
+        "{out}{told}"
+    );
+}
+
+#[test]
+fn training_finds_at_the_beginning_what_would_fail_at_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let capture = corpus("first-look/clean.pcap");
+    let model = folder.path().join("m.lapwing");
+    let train = |more: &[&str], words: &[&str]| {
+        let output = if more.contains(&"--output") { vec![] } else { vec!["--output", text(&model)] };
+        let arguments = [&["train", text(&capture)], &output[..], more].concat();
+        refused(&arguments, words);
+        let (.., told) = lapwing(&arguments);
+        assert!(!told.contains("learnt from"), "{told}");
+    };
+    train(&["--set", "trees=0"], &["--set trees", "1 to 10000"]);
+    train(&["--set", "leaves=5"], &["leaves", "trees, sample and seed"]);
+    train(&["--set", "trees=10000", "--set", "sample=32768"], &["--set"]);
+    train(&["--budget", "0"], &["a number above 0"]);
+    train(&["--output", "/no/such/folder/m.lapwing"], &["/no/such/folder/m.lapwing: cannot be written"]);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_result_takes_the_place_of_an_older_one_only_when_it_is_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("flows.csv");
+    fs::write(&out, "the good one").unwrap();
+    refused(&["flows", text(&folder.path().join("none.pcap")), "--output", text(&out)], &["none.pcap"]);
+    assert_eq!(fs::read_to_string(&out).unwrap(), "the good one");
+    let capture = corpus("port-scan-connect/capture.pcap");
+    assert_eq!(lapwing(&["flows", text(&capture), "--output", text(&out)]).0, 0);
+    assert!(fs::read_to_string(&out).unwrap().starts_with("ts,"));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_full_disk_is_told() {
+    let capture = corpus("port-scan-connect/capture.pcap");
+    for verb in ["scan", "flows", "features"] {
+        refused(&[verb, text(&capture), "--output", "/dev/full"], &["cannot be written", "No space left"]);
+    }
+    assert_eq!(lapwing(&["scan", text(&capture), "--output", "/dev/null"]).0, 0);
+}
+
+#[test]
+fn the_name_of_the_output_says_the_form() {
+    let folder = tempfile::tempdir().unwrap();
+    let capture = corpus("port-scan-connect/capture.pcap");
+    for (name, begins) in [
+        ("o.eve", "{\"timestamp\""),
+        ("eve.json", "{\"timestamp\""),
+        ("o.json", "{\n"),
+        ("o.csv", "id,"),
+        ("o", "{\"id\""),
+    ] {
+        let out = folder.path().join(name);
+        let (status, _, told) = lapwing(&["scan", text(&capture), "--output", text(&out)]);
+        assert_eq!((status, told.as_str()), (0, ""));
+        assert!(fs::read_to_string(&out).unwrap().starts_with(begins), "{name}");
+    }
+    let strange = folder.path().join("o.xlsx");
+    let (_, _, told) = lapwing(&["scan", text(&capture), "--output", text(&strange)]);
+    assert!(told.contains(".eve") && told.contains("--format"), "{told}");
+}
+
+#[test]
+fn an_input_named_twice_is_read_once() {
+    let capture = corpus("port-scan-connect/capture.pcap");
+    let other = corpus("port-scan-connect/../port-scan-connect/capture.pcap");
+    let (status, twice, told) = lapwing(&["scan", text(&capture), text(&other), "--format", "jsonl"]);
+    let (_, once, _) = lapwing(&["scan", text(&capture), "--format", "jsonl"]);
+    assert_eq!((status, twice), (0, once));
+    assert!(told.contains("named twice, read once"), "{told}");
+}
+
+#[test]
+fn errors_say_each_cause_once_and_what_to_do() {
+    let (_, _, told) = lapwing(&["scan", "/no/such.pcap"]);
+    assert_eq!(told.matches("No such file").count(), 1, "{told}");
+    let (_, _, told) = lapwing(&["models", "show", "/no/such.lapwing"]);
+    assert_eq!(told.matches("No such file").count(), 1, "{told}");
+    refused(&["scan", "x.pcap", "--limit", "0"], &["--limit", "0 is out of range; use 1 or more"]);
+    refused(&["scan", "x.pcap", "--threads", "65"], &["65 is out of range; use 1 to 64"]);
+    refused(&["scan", "x.pcap", "--filter", "prot 5"], &["--filter", "prot"]);
+    refused(&["scan", "x.pcap", "--local", "10.0.0.0/99"], &["--local", "10.0.0.0/99"]);
+}
+
+#[test]
+fn without_signatures_the_summary_says_so() {
+    let capture = corpus("port-scan-connect/capture.pcap");
+    let (status, out, _) = lapwing(&["scan", text(&capture), "--no-shipped-signatures", "--format", "json"]);
+    let document: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((status, document["alerts"].as_array().unwrap().len()), (0, 0));
+    assert!(document["summary"]["not_evaluated"].to_string().contains("the shipped ones were left out"));
+}
+
+#[test]
+fn a_configuration_is_read_and_arguments_win() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("lapwing.toml");
+    let capture = corpus("port-scan-connect/capture.pcap");
+    fs::write(&config, "[signatures]\nshipped = false\n[capture]\nlimit = 10\n").unwrap();
+    let summary = |more: &[&str]| -> serde_json::Value {
+        let arguments = [&["scan", text(&capture), "--format", "json", "--config", text(&config)], more].concat();
+        let document: serde_json::Value = serde_json::from_str(&lapwing(&arguments).1).unwrap();
+        document["summary"].clone()
+    };
+    let flows = |summary: &serde_json::Value| summary["flows"].as_u64().unwrap();
+    let (few, more) = (summary(&[]), summary(&["--limit", "500"]));
+    assert!(flows(&few) <= 10 && flows(&more) > 10, "{few} {more}");
+    assert!(few["not_evaluated"].to_string().contains("shipped"));
+    fs::write(&config, "[flow]\ncapacity = 3\n").unwrap();
+    refused(
+        &["flows", text(&capture), "--config", text(&config)],
+        &["lapwing.toml:2: flow.capacity: 3 is out of range; use 64 to 16777216"],
+    );
+    refused(&["features", text(&capture), "--config", "/no/such.toml"], &["--config /no/such.toml: cannot be read"]);
+}
+
+#[test]
+fn the_reference_of_the_configuration_is_rendered_from_the_types() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/configuration.md");
+    let rendered = reference();
+    if std::env::var_os("LAPWING_BLESS").is_some() {
+        fs::write(&page, &rendered).unwrap();
+    }
+    assert_eq!(fs::read_to_string(page).unwrap(), rendered, "LAPWING_BLESS=1 writes it anew");
+}
+
+fn reference() -> String {
+    let schema = serde_json::to_value(schemars::schema_for!(lapwing_engine::Config)).unwrap();
+    let mut page = "# lapwing.toml\n\nRendered from the types by a test. `lapwing VERB … --config lapwing.toml` reads it; no file is read \
+                    unless it is named, and\nan argument wins over it. A key that is not listed is refused, and so is a value out \
+                    of its range, with file, line, key and range.\n\n\
+                    ```toml\nlocal = [\"192.168.0.0/16\"]\n\n[capture]\nfilter = \"not port 22\"\n\n[train]\nbudget = 0.5\n```\n"
+        .to_owned();
+    table(&schema, &schema, "Top level, before any table", &mut page);
+    for (name, property) in schema["properties"].as_object().unwrap() {
+        if let Some(target) = table_of(property) {
+            table(&schema, &schema["$defs"][target], &format!("[{name}]"), &mut page);
+        }
+    }
+    page
+}
+
+/// The definition that a key refers to, if it is a table of keys.
+fn table_of(property: &serde_json::Value) -> Option<&str> {
+    property["$ref"].as_str()?.strip_prefix("#/$defs/")
+}
+
+fn table(root: &serde_json::Value, object: &serde_json::Value, heading: &str, page: &mut String) {
+    let description = if object == root { "" } else { object["description"].as_str().unwrap() };
+    page.push_str(&format!("\n## {heading}\n\n"));
+    if !description.is_empty() {
+        page.push_str(&format!("{}\n\n", description.replace('\n', " ")));
+    }
+    page.push_str("| key | value | default | meaning |\n|---|---|---|---|\n");
+    for (key, property) in object["properties"].as_object().unwrap() {
+        if table_of(property).is_some() {
+            continue;
+        }
+        let meaning = property["description"].as_str().expect("every key is documented");
+        let default = match &property["default"] {
+            serde_json::Value::Null => "none".to_owned(),
+            value => format!("`{value}`"),
+        };
+        page.push_str(&format!("| `{key}` | {} | {default} | {} |\n", value_of(property), meaning.replace('\n', " ")));
+    }
+}
+
+/// What may stand for a key: type and range.
+fn value_of(property: &serde_json::Value) -> String {
+    if let Some(names) = property["enum"].as_array() {
+        return names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or ");
+    }
+    if let Some(one) = property["anyOf"].as_array().and_then(|any| any.iter().find(|one| one["type"] != "null")) {
+        return value_of(one);
+    }
+    let kind = match &property["type"] {
+        serde_json::Value::Array(kinds) => kinds.iter().find(|kind| **kind != "null").unwrap().clone(),
+        kind => kind.clone(),
+    };
+    let range = match (&property["minimum"], &property["maximum"]) {
+        (least, most) if most.is_number() => format!(", {least} to {most}"),
+        (least, _) if least.is_number() => format!(", {least} or more"),
+        _ if property["exclusiveMinimum"].is_number() => format!(", above {}", property["exclusiveMinimum"]),
+        _ => String::new(),
+    };
+    let name = match kind.as_str().unwrap() {
+        "integer" => "whole number",
+        "number" => "number",
+        "boolean" => "`true` or `false`",
+        "array" => "list of texts",
+        _ => "text",
+    };
+    format!("{name}{range}")
+}
