@@ -1,0 +1,98 @@
+//! A few things, each with when it was first and last seen.
+
+use lapwing_capture::Timestamp;
+
+/// When something was seen, and how often.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen<T> {
+    /// What.
+    pub what: T,
+    /// First.
+    pub first: Timestamp,
+    /// Last.
+    pub last: Timestamp,
+    /// How often.
+    pub count: u64,
+}
+
+/// At most `MOST` things; a newcomer takes the place of the one not seen for longest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recent<T, const MOST: usize> {
+    seen: Vec<Seen<T>>,
+}
+
+impl<T, const MOST: usize> Default for Recent<T, MOST> {
+    fn default() -> Self {
+        Self { seen: Vec::new() }
+    }
+}
+
+impl<T: PartialEq + Copy, const MOST: usize> Recent<T, MOST> {
+    /// Notes that `what` was seen; tells whether it is new.
+    pub fn note(&mut self, what: T, time: Timestamp) -> bool {
+        if let Some(seen) = self.seen.iter_mut().find(|seen| seen.what == what) {
+            seen.last = seen.last.max(time);
+            seen.count += 1;
+            return false;
+        }
+        let seen = Seen { what, first: time, last: time, count: 1 };
+        if self.seen.len() < MOST {
+            self.seen.push(seen);
+        } else if let Some(oldest) = self.seen.iter_mut().min_by_key(|seen| seen.last) {
+            *oldest = seen;
+        }
+        true
+    }
+
+    /// Forgets `what` if it was first seen at `since` or later.
+    pub fn forget(&mut self, what: T, since: Timestamp) {
+        self.seen.retain(|seen| seen.what != what || seen.first < since);
+    }
+
+    /// Whether it was seen and not forgotten.
+    pub fn contains(&self, what: T) -> bool {
+        self.seen.iter().any(|seen| seen.what == what)
+    }
+
+    /// When something new was seen last.
+    #[must_use]
+    pub fn newest(&self) -> Option<Timestamp> {
+        self.seen.iter().map(|seen| seen.first).max()
+    }
+
+    /// What was seen, in the order in which it came.
+    pub fn iter(&self) -> impl Iterator<Item = &Seen<T>> {
+        self.seen.iter()
+    }
+
+    /// How many things.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.seen.len()
+    }
+
+    /// Whether nothing was seen.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.seen.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_seen_for_longest_makes_room() {
+        let at = Timestamp::from_seconds;
+        let mut recent = Recent::<u8, 2>::default();
+        assert!(recent.note(1, at(1)) && recent.note(2, at(2)) && !recent.note(1, at(3)));
+        assert!(recent.note(3, at(4)));
+        assert!(recent.contains(1) && !recent.contains(2));
+        assert_eq!(recent.newest(), Some(at(4)));
+        recent.forget(3, at(5));
+        assert!(recent.contains(3), "it was there before");
+        recent.forget(3, at(4));
+        assert!(!recent.contains(3));
+    }
+}
