@@ -2,6 +2,7 @@
 
 mod baseline;
 mod config;
+mod devices;
 mod features;
 mod flows;
 mod input;
@@ -33,6 +34,7 @@ enum Verb {
     Train(train::Train),
     Flows(flows::Flows),
     Features(features::Features),
+    Devices(devices::Devices),
     Models(models::Models),
     Signatures(signatures::Signatures),
 }
@@ -52,6 +54,7 @@ fn main() -> ExitCode {
         Verb::Train(verb) => verb.run(),
         Verb::Flows(verb) => verb.run(),
         Verb::Features(verb) => verb.run(),
+        Verb::Devices(verb) => verb.run(),
         Verb::Models(verb) => verb.run(),
         Verb::Signatures(verb) => verb.run(),
     };

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use lapwing_alert::{Alert, AlertConfig};
+use lapwing_asset::Inventory;
 use lapwing_detect::{Anomaly, Severity};
-use lapwing_engine::{Control, Detecting, InputSummary, Summary, write_evidence};
+use lapwing_engine::{Control, Detecting, InputSummary, Lesson, Summary, write_evidence};
 use lapwing_learn::Model;
 
 use crate::input::{Input, InputOptions, all_read};
@@ -78,11 +79,14 @@ impl Scan {
         let mut summary = Summary::default();
         summary.not_evaluated.extend(rules.left_out.clone());
         let control = Control::default();
+        let mut inventory = None;
         if !self.baseline.is_empty() {
-            match learn(&input, &trusted, &rules, &control)? {
+            let lesson = baseline::learn(&input, &trusted, &rules.sources, &lapwing_feature::CONNECTION, &control)?;
+            match fit(&input, &lesson) {
                 Ok(anomaly) => anomalies.push(anomaly),
                 Err(reason) => summary.not_evaluated.push(format!("anomaly: the baseline gave no model: {reason}")),
             }
+            inventory = Some(lesson.inventory);
         } else if self.model.is_empty() {
             summary.not_evaluated.push("anomaly: no --baseline and no --model was given".to_owned());
         }
@@ -94,7 +98,7 @@ impl Scan {
             if control.stopped() {
                 break;
             }
-            match scan(&input, group, &rules, &anomalies, &control) {
+            match scan(&input, group, &rules, &anomalies, inventory.as_ref(), &control) {
                 Ok((found, read)) => {
                     evidence.push((group, alerts.len()..alerts.len() + found.len()));
                     alerts.extend(found);
@@ -132,17 +136,15 @@ impl Scan {
     }
 }
 
-/// Learns from the baseline: a judge, or why there is none.
-fn learn(input: &Input, trusted: &Named, rules: &Rules, control: &Control) -> Result<Result<Anomaly, String>> {
-    let lesson = baseline::learn(input, trusted, &rules.sources, &lapwing_feature::CONNECTION, control)?;
-    let model = match lesson.fit((&input.settings.train).into(), Vec::new(), input.pipeline.threads) {
-        Ok(model) => model,
-        Err(error) => return Ok(Err(error.to_string())),
-    };
+/// What the baseline teaches: a judge, or why there is none.
+fn fit(input: &Input, lesson: &Lesson) -> Result<Anomaly, String> {
+    let model = lesson
+        .fit((&input.settings.train).into(), Vec::new(), input.pipeline.threads)
+        .map_err(|error| error.to_string())?;
     if let Some(note) = model.calibration().note() {
         eprintln!("lapwing: baseline: {note}; anomalies are at most low");
     }
-    Ok(Ok(Anomaly::new(Arc::new(model)).expect("a model just trained has a schema of this program")))
+    Ok(Anomaly::new(Arc::new(model)).expect("a model just trained has a schema of this program"))
 }
 
 fn scan(
@@ -150,12 +152,16 @@ fn scan(
     named: &Named,
     rules: &Rules,
     anomalies: &[Anomaly],
+    inventory: Option<&Inventory>,
     control: &Control,
 ) -> Result<(Vec<Alert>, Summary)> {
     let alerts = AlertConfig::from(&input.settings.alert);
     let (mut stage, scoring, report) = Detecting::new(&input.local, &rules.sources, anomalies.to_vec(), alerts);
     report.problems.iter().for_each(|problem| eprintln!("lapwing: {problem}"));
     report.warnings.iter().for_each(|warning| eprintln!("lapwing: warning: {warning}"));
+    if let Some(inventory) = inventory {
+        stage.set_inventory(inventory.clone());
+    }
     let ran = input.run(named, &scoring, &mut stage, control)?;
     let mut summary = ran.summary;
     summary.note_signatures(&report);

@@ -71,6 +71,7 @@ const fn kind(
 /// Every kind that Lapwing itself raises, in alphabetical order. Each has one owner: one shipped rule or one detector. A
 /// user's rule without a kind of its own is a [`SIGNATURE`].
 pub const KINDS: &[KindInfo] = &[
+    kind("address-conflict", "One address, two devices", Severity::Low, &["T1557.002"]),
     kind("amplification", "Amplification attack", Severity::High, &["T1498.002"]),
     kind(ANOMALY, "Unusual traffic", Severity::Medium, &[]),
     kind("arp-spoofing", "ARP spoofing", Severity::High, &["T1557.002"]),
@@ -81,10 +82,14 @@ pub const KINDS: &[KindInfo] = &[
     kind("connection-flood", "Connection flood", Severity::High, &["T1499.002"]),
     kind("credential-spray", "Password guessing against many hosts", Severity::High, &["T1110.003", "T1078.001"]),
     kind("exfiltration", "Unusual volume sent out", Severity::High, &["T1048", "T1041"]),
+    kind("gateway-changed", "Gateway changed", Severity::Medium, &["T1557"]),
     kind("host-sweep", "Ping sweep", Severity::Low, &["T1018"]),
     kind("icmp-flood", "ICMP flood", Severity::High, &["T1498.001"]),
     kind("mqtt-flood", "MQTT flood", Severity::High, &["T1499.002"]),
     kind("network-scan", "Scan of one service over many hosts", Severity::Medium, &["T1046", "T1595.001"]),
+    kind("new-destination", "New destination", Severity::Low, &["T1071"]),
+    kind("new-device", "New device", Severity::Low, &["T1200"]),
+    kind("new-service", "New service", Severity::Low, &["T1543"]),
     kind("port-scan", "Port scan", Severity::Medium, &["T1046"]),
     kind("service-discovery", "Service discovery", Severity::Low, &["T1046"]),
     kind(SIGNATURE, "Signature matched", Severity::Medium, &[]),

@@ -1,18 +1,38 @@
 //! The one table of detectors.
 
+use std::sync::{Arc, Mutex};
+
+use lapwing_asset::{Inventory, InventorySettings};
 use lapwing_protocol::LocalNetworks;
 
 use crate::behaviour::{
-    self, ArpWatch, Beacon, BrokerSession, Exfiltration, Flood, HorizontalScan, Login, Reflection, Reflector,
+    self, ArpWatch, Beacon, BrokerSession, Exfiltration, Flood, HorizontalScan, Login, Newcomer, Reflection, Reflector,
     SlowRequest, VerticalScan,
 };
-use crate::{Detector, DetectorInfo};
+use crate::{Detector, DetectorInfo, SharedInventory};
 
 /// What detectors need to know of the site.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct DetectConfig {
     /// Which addresses are devices of the watched networks.
     pub local: LocalNetworks,
+    /// The inventory that the detectors of one run feed and share.
+    pub inventory: SharedInventory,
+}
+
+impl DetectConfig {
+    /// With an inventory of its own.
+    #[must_use]
+    pub fn new(local: LocalNetworks) -> Self {
+        let settings = InventorySettings { local: local.clone(), ..InventorySettings::default() };
+        Self { local, inventory: Arc::new(Mutex::new(Inventory::new(settings))) }
+    }
+}
+
+impl Default for DetectConfig {
+    fn default() -> Self {
+        Self::new(LocalNetworks::default())
+    }
 }
 
 /// A detector that can be had.
@@ -36,6 +56,10 @@ pub const DETECTORS: &[DetectorEntry] = &[
         build: |config| Box::new(HorizontalScan::new(config.local.clone())),
     },
     DetectorEntry { info: &behaviour::LOGIN, build: |config| Box::new(Login::new(config.local.clone())) },
+    DetectorEntry {
+        info: &behaviour::NEWCOMER,
+        build: |config| Box::new(Newcomer::new(Arc::clone(&config.inventory))),
+    },
     DetectorEntry { info: &behaviour::REFLECTION, build: |config| Box::new(Reflection::new(config.local.clone())) },
     DetectorEntry { info: &behaviour::REFLECTOR, build: |config| Box::new(Reflector::new(config.local.clone())) },
     DetectorEntry { info: &behaviour::SLOW_REQUEST, build: |_| Box::new(SlowRequest::new()) },

@@ -122,6 +122,6 @@ mod tests {
             let observed = Observed { time: arp.time, frame: 1, fact: Observation::Arp(&arp) };
             bank.observe(&[observed], &mut Found::default());
         }
-        assert_eq!(bank.evicted().keys().copied().collect::<Vec<_>>(), ["arp"]);
+        assert!(bank.evicted().contains_key("arp"));
     }
 }

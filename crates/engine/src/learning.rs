@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use lapwing_alert::Alert;
+use lapwing_asset::Inventory;
 use lapwing_capture::Timestamp;
 use lapwing_decode::Address;
 use lapwing_detect::{Subject, device_of, is_housekeeping};
@@ -83,6 +84,8 @@ impl Learning {
     /// Ends the baseline: the alerts raised inside it, and the rows of what they do not name.
     #[must_use]
     pub fn finish(self, last: Option<Timestamp>) -> (Lesson, Vec<Alert>) {
+        let mut inventory = self.detecting.inventory().clone();
+        inventory.settle();
         let alerts = self.detecting.finish(last).alerts;
         let named = Named::by(&alerts);
         let mut learnt = self.learnt;
@@ -92,7 +95,7 @@ impl Learning {
         let mut rows = Matrix::new(self.schema.width());
         order.iter().for_each(|&row| rows.push(self.rows.row(row)));
         let origins = order.iter().map(|&row| self.origins[row]).collect();
-        (Lesson { schema: self.schema, rows, origins, learnt }, alerts)
+        (Lesson { schema: self.schema, rows, origins, learnt, inventory }, alerts)
     }
 
     fn thin(&mut self) {
@@ -151,6 +154,8 @@ pub struct Lesson {
     origins: Vec<Origin>,
     /// What became of the rows.
     pub learnt: Learnt,
+    /// The devices of the baseline, learnt.
+    pub inventory: Inventory,
 }
 
 impl Lesson {

@@ -7,6 +7,7 @@ mod bank;
 mod clock;
 mod config;
 mod control;
+mod devices;
 mod evidence;
 mod lane;
 mod learning;
@@ -25,6 +26,7 @@ pub use config::{
     AlertSettings, CaptureSettings, Config, FlowSettings, PipelineConfig, SignatureSettings, TrainSettings,
 };
 pub use control::Control;
+pub use devices::TakingStock;
 pub use evidence::{EvidenceError, write_evidence};
 pub use lane::Scoring;
 pub use learning::{FitSettings, Learning, Learnt, Lesson};

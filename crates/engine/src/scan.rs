@@ -1,12 +1,13 @@
 //! The stage of a scan: observations through detectors, signatures and models into alerts.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 use lapwing_alert::{Alert, AlertConfig, Merger};
+use lapwing_asset::Inventory;
 use lapwing_capture::Timestamp;
 use lapwing_detect::signature::{self, LoadReport, SignatureSource, Signatures};
-use lapwing_detect::{Anomaly, DetectConfig, Detection, Found};
+use lapwing_detect::{Anomaly, DetectConfig, Detection, Found, SharedInventory, Subject};
 use lapwing_flow::Reported;
 use lapwing_protocol::{LocalNetworks, Observed};
 
@@ -16,6 +17,7 @@ use crate::{Scored, Scoring, Stage};
 /// Detectors, signatures and models at work, and the alerts they raised.
 pub struct Detecting {
     bank: DetectorBank,
+    inventory: SharedInventory,
     signatures: Signatures,
     anomalies: Vec<Judge>,
     local: Arc<LocalNetworks>,
@@ -59,15 +61,27 @@ impl Detecting {
             scoring.models.push((schema, Arc::clone(anomaly.model())));
             Judge { anomaly, schema, model: scoring.models.len() - 1 }
         });
+        let config = DetectConfig::new(LocalNetworks::clone(local));
         let detecting = Self {
             anomalies: judges.collect(),
-            bank: DetectorBank::new(&DetectConfig { local: LocalNetworks::clone(local) }),
+            bank: DetectorBank::new(&config),
+            inventory: config.inventory,
             signatures,
             local: Arc::clone(local),
             merger: Merger::new(alerts),
             found: Found::default(),
         };
         (detecting, scoring, report)
+    }
+
+    /// The devices seen so far, shared with the detectors.
+    pub fn inventory(&self) -> MutexGuard<'_, Inventory> {
+        self.inventory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Goes on with the devices of an earlier run.
+    pub fn set_inventory(&mut self, inventory: Inventory) {
+        *self.inventory() = inventory;
     }
 
     /// Closes what is open at the end of the input, at `last`, and hands out the alerts, oldest first.
@@ -104,12 +118,27 @@ impl Detecting {
         }
         detections.sort_by(|left, right| place(left).cmp(&place(right)));
         for detection in detections.drain(..) {
+            unlearn(&self.inventory, &detection);
             self.merger.take_in(&detection);
         }
     }
 }
 
-fn place(detection: &Detection) -> (Timestamp, &str, lapwing_detect::Subject, Timestamp) {
+/// What a detection names is not usual, whatever the inventory has made of it in the meantime.
+fn unlearn(inventory: &SharedInventory, detection: &Detection) {
+    let (device, target) = match detection.subject {
+        Subject::Host(address) | Subject::Victim(address) => (address, None),
+        Subject::HostPair { source, target } => (source, Some(target)),
+        Subject::Device(_) | Subject::Network => return,
+    };
+    let mut inventory = inventory.lock().unwrap_or_else(PoisonError::into_inner);
+    for peer in target.iter().chain(&detection.peers) {
+        inventory.unlearn(device, *peer, detection.first);
+        inventory.unlearn(*peer, device, detection.first);
+    }
+}
+
+fn place(detection: &Detection) -> (Timestamp, &str, Subject, Timestamp) {
     (detection.time, &detection.kind, detection.subject, detection.first)
 }
 

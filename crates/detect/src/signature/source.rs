@@ -37,6 +37,7 @@ const SHIPPED: &[(&str, &str, &str)] = shipped![
     "beacon",
     "botnet",
     "brute-force",
+    "device",
     "exfiltration",
     "exhaustion",
     "flood",

@@ -26,6 +26,10 @@ const SERVICES: &[(&str, &str)] = &[
         "source target port seconds sent_packets sent_bytes sent_packets_per_second sent_bytes_per_second",
     ),
     (
+        "device",
+        "change address mac random_mac maker known known_hours quiet_share peer protocol port before now maker_now other turns",
+    ),
+    (
         "host_window",
         "source local_source protocol port style failed_targets_minute failed_targets failed_targets_long \
          answered_targets tried_targets tried_targets_minute failed_share outside_share refused unanswered half_open empty \
