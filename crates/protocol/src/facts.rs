@@ -28,11 +28,13 @@ pub enum Fact {
     IpBytes,
     /// Payload bytes of each side.
     PayloadBytes,
+    /// How many packets of each side carried payload.
+    PayloadPackets,
 }
 
 impl Fact {
     /// Every fact.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Arp,
         Self::PacketTimes,
         Self::PacketSizes,
@@ -45,6 +47,7 @@ impl Fact {
         Self::Packets,
         Self::IpBytes,
         Self::PayloadBytes,
+        Self::PayloadPackets,
     ];
 
     /// What it is, for people: the end of "the log does not carry …".
@@ -63,6 +66,7 @@ impl Fact {
             Self::Packets => "packets of each side",
             Self::IpBytes => "IP bytes of each side",
             Self::PayloadBytes => "payload bytes of each side",
+            Self::PayloadPackets => "the number of packets with payload",
         }
     }
 

@@ -5,7 +5,7 @@
 
 use lapwing_capture::Timestamp;
 use lapwing_decode::Address;
-use lapwing_flow::Endpoint;
+use lapwing_flow::{ConnState, Endpoint};
 use lapwing_protocol::{Fact, Facts};
 
 use crate::connection::{self, Connection, ICMP, ICMP6, TCP, is_v6};
@@ -69,6 +69,8 @@ struct Row {
     turned: bool,
     /// TCP flags of each side, where the state tells them.
     flags: Option<(u8, u8)>,
+    /// A state in Zeek's words, as tools that convert Zeek's logs write it.
+    state: Option<ConnState>,
     /// The state tells that nobody answered.
     one_sided: bool,
     packets: Option<u64>,
@@ -93,7 +95,7 @@ impl Vocabulary for Argus {
         let count = |name| text::whole(value).ok_or_else(|| wrong(name, value, "a count"));
         match column {
             Column::StartTime => {
-                row.start = Some(text::time(value).ok_or_else(|| wrong("StartTime", value, "a time"))?)
+                row.start = Some(text::time(value).ok_or_else(|| wrong("StartTime", value, "a time"))?);
             }
             Column::Duration => {
                 let nanos = text::seconds(value).filter(|nanos| *nanos >= 0);
@@ -105,11 +107,12 @@ impl Vocabulary for Argus {
             Column::DestinationAddress => row.destination = text::address(value),
             Column::SourcePort => row.source_port = port(value).ok_or_else(|| wrong("Sport", value, "a port"))?,
             Column::DestinationPort => {
-                row.destination_port = port(value).ok_or_else(|| wrong("Dport", value, "a port"))?
+                row.destination_port = port(value).ok_or_else(|| wrong("Dport", value, "a port"))?;
             }
             Column::Direction => row.turned = value.contains(&b'<') && !value.contains(&b'>'),
             Column::State => {
                 row.flags = flags(value);
+                row.state = connection::state(value);
                 row.one_sided =
                     matches!(value, b"INT" | b"REQ" | b"ECO" | b"NNS" | b"NRS" | b"MHR") || value.ends_with(b"_");
             }
@@ -181,6 +184,7 @@ impl Row {
             originator: Endpoint { address: source, port: self.source_port },
             responder: Endpoint { address: destination, port: self.destination_port },
             protocol,
+            state: self.state,
             facts,
             label: self.label,
             ..Connection::default()
@@ -192,6 +196,8 @@ impl Row {
             Connection::set_flags(&mut connection.orig, from);
             Connection::set_flags(&mut connection.resp, to);
             connection.facts = connection.facts.with(Fact::Flags).with(Fact::EveryFlag);
+        } else if let Some(state) = self.state {
+            connection.read_state(state);
         }
         connection.estimate_sizes(source_bytes, bytes - source_bytes);
         if self.turned {

@@ -78,6 +78,8 @@ pub(crate) struct Conn {
     row: Row,
     /// The rows tell of connections that go on.
     open: bool,
+    /// A row had a history, so the log has them.
+    has_histories: bool,
 }
 
 #[derive(Debug, Default)]
@@ -118,7 +120,7 @@ enum Proto {
 impl Conn {
     /// `open`: its rows tell of connections that go on.
     pub(crate) fn new(open: bool) -> Self {
-        Self { row: Row::default(), open }
+        Self { open, ..Self::default() }
     }
 }
 
@@ -151,7 +153,7 @@ impl Vocabulary for Conn {
             Column::RespHost => row.resp_host = Some(address("id.resp_h")?),
             Column::RespPort => row.resp_port = port("id.resp_p")?,
             Column::Proto => {
-                row.proto = Some(proto(value).ok_or_else(|| wrong("proto", value, "a transport protocol"))?)
+                row.proto = Some(proto(value).ok_or_else(|| wrong("proto", value, "a transport protocol"))?);
             }
             Column::Duration => {
                 let nanos = text::seconds(value).filter(|nanos| *nanos >= 0);
@@ -166,7 +168,7 @@ impl Vocabulary for Conn {
                 if !value.iter().all(|letter| letter.is_ascii_alphabetic() || *letter == b'^') {
                     return Err(wrong("history", value, "a history"));
                 }
-                (row.history, row.has_history) = (History::default(), true);
+                (row.history, row.has_history, self.has_histories) = (History::default(), true, true);
                 value.iter().for_each(|letter| row.history.push(*letter));
             }
             Column::OrigPackets => row.orig_packets = Some(count("orig_pkts")?),
@@ -190,7 +192,7 @@ impl Vocabulary for Conn {
 
     fn finish(&mut self, out: &mut Vec<Record>) -> Result<bool, LineProblem> {
         let row = std::mem::take(&mut self.row);
-        out.push(row.connection(self.open)?.record());
+        out.push(row.connection(self.open, self.has_histories)?.record());
         Ok(true)
     }
 }
@@ -209,7 +211,7 @@ fn label(value: &[u8]) -> Box<str> {
 }
 
 impl Row {
-    fn connection(self, open: bool) -> Result<Connection, LineProblem> {
+    fn connection(self, open: bool, has_histories: bool) -> Result<Connection, LineProblem> {
         let missing = |column| LineProblem::Missing { column };
         let start = self.ts.ok_or(missing("ts"))?;
         let originator = self.orig_host.ok_or(missing("id.orig_h"))?;
@@ -263,7 +265,9 @@ impl Row {
             label,
         };
         connection.resp.missed_bytes = self.missed;
-        connection.read(self.has_history, self.orig_bytes.is_some() && self.resp_bytes.is_some());
+        // A TCP segment without any flag, as a scan sends one, leaves no letter.
+        let is_flagless = has_histories && self.state == Some(ConnState::Oth) && self.orig_packets.is_some();
+        connection.read(self.has_history || is_flagless, self.orig_bytes.is_some() && self.resp_bytes.is_some());
         Ok(connection)
     }
 }
@@ -271,9 +275,7 @@ impl Row {
 impl Connection {
     /// What follows from history and sizes, and from their absence.
     fn read(&mut self, has_history: bool, has_sizes: bool) {
-        // TCP without a history is a segment without flags, as a scan sends one, if the log has histories at all; that it has, a
-        // state and packets tell.
-        if has_history || (self.state.is_some() && self.facts.has(Fact::Packets)) {
+        if has_history {
             self.facts = self.facts.with(Fact::History);
             self.read_history();
         } else if let Some(state) = self.state {
@@ -300,33 +302,5 @@ impl Connection {
                 half.payload_packets = half.payload_packets.max(1);
             }
         }
-    }
-
-    /// The flags that a state implies, for logs without history.
-    fn read_state(&mut self, state: ConnState) {
-        const FIN: u8 = 1;
-        const SYN: u8 = 2;
-        const RST: u8 = 4;
-        const ACK: u8 = 16;
-        let (orig, resp) = match state {
-            ConnState::S0 => (SYN, 0),
-            ConnState::Rej => (SYN, RST | ACK),
-            ConnState::S1 => (SYN | ACK, SYN | ACK),
-            ConnState::Sf => (SYN | ACK | FIN, SYN | ACK | FIN),
-            ConnState::S2 => (SYN | ACK | FIN, SYN | ACK),
-            ConnState::S3 => (SYN | ACK, SYN | ACK | FIN),
-            ConnState::Rsto => (SYN | ACK | RST, SYN | ACK),
-            ConnState::Rstr => (SYN | ACK, SYN | ACK | RST),
-            ConnState::Rstos0 => (SYN | RST, 0),
-            ConnState::Rstrh => (0, SYN | ACK | RST),
-            ConnState::Sh => (SYN | FIN, 0),
-            ConnState::Shr => (0, SYN | ACK | FIN),
-            ConnState::Oth => (ACK, ACK),
-        };
-        if self.protocol == TCP {
-            Self::set_flags(&mut self.orig, orig);
-            Self::set_flags(&mut self.resp, resp);
-        }
-        self.facts = self.facts.with_estimated(Fact::Flags);
     }
 }

@@ -113,6 +113,34 @@ impl Connection {
         self.facts = self.facts.with(Fact::Flags);
     }
 
+    /// The flags that a state implies, for logs without history.
+    pub(crate) fn read_state(&mut self, state: ConnState) {
+        const FIN: u8 = 1;
+        const SYN: u8 = 2;
+        const RST: u8 = 4;
+        const ACK: u8 = 16;
+        let (orig, resp) = match state {
+            ConnState::S0 => (SYN, 0),
+            ConnState::Rej => (SYN, RST | ACK),
+            ConnState::S1 => (SYN | ACK, SYN | ACK),
+            ConnState::Sf => (SYN | ACK | FIN, SYN | ACK | FIN),
+            ConnState::S2 => (SYN | ACK | FIN, SYN | ACK),
+            ConnState::S3 => (SYN | ACK, SYN | ACK | FIN),
+            ConnState::Rsto => (SYN | ACK | RST, SYN | ACK),
+            ConnState::Rstr => (SYN | ACK, SYN | ACK | RST),
+            ConnState::Rstos0 => (SYN | RST, 0),
+            ConnState::Rstrh => (0, SYN | ACK | RST),
+            ConnState::Sh => (SYN | FIN, 0),
+            ConnState::Shr => (0, SYN | ACK | FIN),
+            ConnState::Oth => (ACK, ACK),
+        };
+        if self.protocol == TCP {
+            Self::set_flags(&mut self.orig, orig);
+            Self::set_flags(&mut self.resp, resp);
+        }
+        self.facts = self.facts.with_estimated(Fact::Flags);
+    }
+
     /// Sets TCP flags as the union of a direction, in the order of the header's bits: FIN, SYN, RST, PSH, ACK, URG, ECE, CWR.
     pub(crate) fn set_flags(half: &mut Half, union: u8) {
         for (bit, count) in half.flags.iter_mut().enumerate() {

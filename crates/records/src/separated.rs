@@ -24,8 +24,8 @@ impl<V: Vocabulary> Separated<V> {
     }
 
     fn header(&mut self, line: &[u8]) -> Result<(), LineProblem> {
-        let mut names = Fields { rest: Some(line), separator: self.separator };
-        while let Some(name) = names.next() {
+        let names = Fields { rest: Some(line), separator: self.separator };
+        for name in names {
             let column = match self.vocabulary.meaning(unquote(name, &mut self.unquoted)) {
                 Meaning::Column(column) => Some(column),
                 Meaning::Object | Meaning::Unknown => None,

@@ -91,6 +91,16 @@ impl<V: Vocabulary> ZeekText<V> {
         if self.columns.is_empty() {
             return Err(LineProblem::NoHeader);
         }
+        let expected = self.columns.len();
+        self.values(line).map_err(|problem| {
+            // Values in the wrong places are wrong because of that.
+            let found = memchr::memchr_iter(self.separator, line).count() + 1;
+            if found == expected { problem } else { LineProblem::Columns { found, expected } }
+        })?;
+        self.vocabulary.finish(out)
+    }
+
+    fn values(&mut self, line: &[u8]) -> Result<(), LineProblem> {
         self.vocabulary.clear();
         let (mut place, mut start, last) = (0, 0, self.columns.len() - 1);
         for end in memchr::memchr_iter(self.separator, line).chain([line.len()]) {
@@ -107,7 +117,7 @@ impl<V: Vocabulary> ZeekText<V> {
         if place != self.columns.len() {
             return Err(LineProblem::Columns { found: place, expected: self.columns.len() });
         }
-        self.vocabulary.finish(out)
+        Ok(())
     }
 }
 
