@@ -7,16 +7,12 @@ use std::sync::OnceLock;
 
 use lapwing_capture::{LinkType, Timestamp};
 use lapwing_decode::{Address, PacketBatch};
-use lapwing_detect::signature::{SignatureSource, Signatures, order, test};
+use lapwing_detect::signature::{SignatureSource, Signatures, order, service_fields, services, test};
 use lapwing_detect::{Measurement, Subject, Value};
 use lapwing_flow::{Flow, FlowConfig, FlowEventKind, ReassemblyLimits};
 use lapwing_fuzz::{Frames, Traffic};
 use lapwing_protocol::{LocalNetworks, Observation, Observed};
 use libfuzzer_sys::{Corpus, fuzz_target};
-
-/// Services that the shipped rules name.
-const SERVICES: [&str; 8] =
-    ["arp", "broker_session", "host_window", "login", "outbound_volume", "pair_window", "reflection", "victim_window"];
 
 fuzz_target!(|data: &[u8]| -> Corpus {
     let Ok(text) = str::from_utf8(data) else { return Corpus::Reject };
@@ -33,7 +29,7 @@ fuzz_target!(|data: &[u8]| -> Corpus {
     let (mut signatures, _) = Signatures::load(&sources, LocalNetworks::default());
     let mut found = Vec::new();
     for second in 1_000..1_004 {
-        let mut measured: Vec<Measurement> = SERVICES.iter().map(|service| measurement(service, second)).collect();
+        let mut measured: Vec<Measurement> = services().map(|service| measurement(service, second)).collect();
         order(&mut measured);
         signatures.judge(&measured, &mut found);
         signatures.observe(&observed(second), &mut found);
@@ -60,20 +56,24 @@ fn measurement(service: &'static str, second: i64) -> Measurement {
         first: Timestamp::from_seconds(second - 10),
         last: time,
         evidence: Vec::new(),
-        fields: vec![
-            ("source", Value::Address(source)),
-            ("target", Value::Address(target)),
-            ("mac", Value::Mac([2, 0, 0, 0, 0, 1])),
-            ("protocol", Value::Text("tcp".into())),
-            ("failed_ports", Value::Count(second as u64)),
-            ("failed_ports_minute", Value::Count(12)),
-            ("failed_share", Value::Number(0.75)),
-            ("attempts", Value::Count(u64::MAX)),
-            ("sent_to_received", Value::Number(f64::INFINITY)),
-            ("nothing", Value::Number(f64::NAN)),
-            ("both_ways", Value::Flag(true)),
-        ],
+        fields: service_fields(service).into_iter().flatten().zip(values(second)).collect(),
     }
+}
+
+/// Values of every type, edges among them, again and again: a field may hold what its name does not promise.
+fn values(second: i64) -> impl Iterator<Item = Value> {
+    let values = [
+        Value::Address(Address::v4([10, 0, 0, 1])),
+        Value::Count(second as u64),
+        Value::Number(0.75),
+        Value::Text("tcp".into()),
+        Value::Count(u64::MAX),
+        Value::Number(f64::INFINITY),
+        Value::Mac([2, 0, 0, 0, 0, 1]),
+        Value::Number(f64::NAN),
+        Value::Flag(true),
+    ];
+    values.into_iter().cycle()
 }
 
 /// The flows of a TCP and a UDP packet as if they had ended in `second`.

@@ -30,6 +30,7 @@ use rsigma_eval::{CorrelationBody, CorrelationConfig, CorrelationEngine, LogSour
 pub use case::{CaseResult, test};
 pub use report::{LoadReport, Problem, RuleEntry, Standing};
 pub use source::{SignatureSource, read_directory, shipped};
+pub use vocabulary::{service_fields, services};
 
 use crate::{Detection, Measurement};
 use event::Judged;

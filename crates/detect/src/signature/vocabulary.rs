@@ -133,8 +133,13 @@ pub(super) fn no_such_service(service: &str) -> String {
     }
 }
 
+/// The services whose measurements rules judge, in alphabetical order.
+pub fn services() -> impl Iterator<Item = &'static str> {
+    SERVICES.iter().map(|(service, _)| *service)
+}
+
 /// The fields of one of our services.
-pub(super) fn service_fields(service: &str) -> Option<impl Iterator<Item = &'static str>> {
+pub fn service_fields(service: &str) -> Option<impl Iterator<Item = &'static str>> {
     SERVICES.iter().find(|(name, _)| *name == service).map(|(_, fields)| fields.split_whitespace())
 }
 
