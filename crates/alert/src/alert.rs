@@ -66,6 +66,12 @@ pub struct Alert {
     /// When it opened: the time of its first detection, which may be long after the traffic that it rests on began.
     #[serde(skip)]
     pub(crate) opened: Timestamp,
+    /// Time of its latest detection.
+    #[serde(skip)]
+    pub(crate) latest: Timestamp,
+    /// The revision that was handed out last; 0 is none.
+    #[serde(skip)]
+    pub(crate) taken: u32,
     /// What it is about, as detectors name it.
     #[serde(skip)]
     pub subject: Subject,
@@ -83,7 +89,7 @@ pub enum Status {
     Open,
     /// Somebody is at it.
     Acknowledged,
-    /// It is dealt with.
+    /// Its window has ended, or it is dealt with.
     Closed,
 }
 
@@ -150,6 +156,8 @@ impl Alert {
             merged_kind: merged_kind(detection),
             told_confidence: 0.0,
             opened: detection.time,
+            latest: detection.time,
+            taken: 0,
             subject: detection.subject,
             flows: Vec::new(),
         };
@@ -161,6 +169,7 @@ impl Alert {
     pub(crate) fn take_in(&mut self, detection: &Detection) {
         self.revision += 1;
         self.count += 1;
+        self.latest = self.latest.max(detection.time);
         // What is told is the worst; of the equally bad the surest; of the equally sure the latest.
         let is_surest = detection.confidence >= self.told_confidence;
         if self.count == 1 || detection.severity > self.severity || detection.severity == self.severity && is_surest {
@@ -201,6 +210,25 @@ impl Alert {
                 }
             }
         }
+    }
+
+    /// Ends it because its window has.
+    pub(crate) fn close(&mut self) {
+        self.revision += 1;
+        self.status = Status::Closed;
+    }
+
+    /// A copy to hand out; it knows whether it is the first.
+    pub(crate) fn take(&mut self) -> Self {
+        let copy = self.clone();
+        self.taken = self.revision;
+        copy
+    }
+
+    /// Of an alert that was taken live: whether no revision of it was before.
+    #[must_use]
+    pub fn is_new(&self) -> bool {
+        self.taken == 0
     }
 }
 

@@ -8,6 +8,6 @@ pub mod format;
 mod merge;
 mod time;
 
-pub use alert::{Alert, Evidence, Measure};
+pub use alert::{Alert, Evidence, Measure, Status};
 pub use merge::{AlertConfig, Merger};
 pub use time::rfc3339;

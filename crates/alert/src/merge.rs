@@ -6,7 +6,7 @@ use std::time::Duration;
 use lapwing_capture::Timestamp;
 use lapwing_detect::{Detection, Severity, Subject};
 
-use crate::Alert;
+use crate::{Alert, Status};
 
 /// How detections are merged.
 #[derive(Clone, Debug)]
@@ -26,6 +26,9 @@ impl Default for AlertConfig {
 }
 
 /// Owns every alert of a run.
+///
+/// A scan takes them all at the end ([`Merger::into_alerts`]). Live they are taken as they open ([`Merger::opened`]) and
+/// change ([`Merger::changed`]); those that can grow no more are then forgotten.
 #[derive(Debug, Default)]
 pub struct Merger {
     config: AlertConfig,
@@ -33,6 +36,14 @@ pub struct Merger {
     /// The newest alert of each kind about each subject.
     newest: BTreeMap<(String, Subject), usize>,
     dropped: u64,
+    /// No alert closes before.
+    next_close: Timestamp,
+    /// Somebody takes alerts as they come.
+    live: bool,
+    /// Alerts before this place were seen by [`Merger::opened`].
+    looked_at: usize,
+    /// Let go before their last revision was taken.
+    leaving: Vec<Alert>,
 }
 
 impl Merger {
@@ -50,13 +61,59 @@ impl Merger {
             && belongs(alert, detection, &self.config)
         {
             alert.take_in(detection);
+            alert.status = Status::Open;
+            self.next_close = self.next_close.min(due(alert, &self.config));
             return;
         }
         if self.alerts.len() >= self.config.capacity {
             self.let_go();
         }
+        let alert = Alert::open(detection);
+        self.next_close = self.next_close.min(due(&alert, &self.config));
         self.newest.insert(key, self.alerts.len());
-        self.alerts.push(Alert::open(detection));
+        self.alerts.push(alert);
+    }
+
+    /// Closes the alerts whose window has ended by `now`. A detection whose traffic began inside the window still belongs to
+    /// its alert, and opens it again.
+    pub fn advance(&mut self, now: Timestamp) {
+        if now < self.next_close {
+            return;
+        }
+        self.next_close = Timestamp::MAX;
+        for alert in self.alerts.iter_mut().filter(|alert| alert.status != Status::Closed) {
+            let due = due(alert, &self.config);
+            if now >= due {
+                alert.close();
+            } else {
+                self.next_close = self.next_close.min(due);
+            }
+        }
+    }
+
+    /// Appends to `taken` the alerts that opened since this was called last.
+    pub fn opened(&mut self, taken: &mut Vec<Alert>) {
+        self.live = true;
+        for alert in self.alerts.iter_mut().skip(self.looked_at).filter(|alert| alert.taken == 0) {
+            taken.push(alert.take());
+        }
+        self.looked_at = self.alerts.len();
+    }
+
+    /// Appends to `taken` the alerts that opened, changed or closed since they were taken last; meant to be called once a
+    /// second, which joins what changes faster. Forgets those that are closed and, `now`, too old to open again.
+    pub fn changed(&mut self, now: Timestamp, taken: &mut Vec<Alert>) {
+        self.live = true;
+        taken.append(&mut self.leaving);
+        for alert in self.alerts.iter_mut().filter(|alert| alert.taken < alert.revision) {
+            taken.push(alert.take());
+        }
+        let over = |alert: &Alert| alert.status == Status::Closed && now >= alert.opened.plus(self.config.longest);
+        if self.alerts.iter().any(over) {
+            self.alerts.retain(|alert| !over(alert));
+            self.renew_places();
+        }
+        self.looked_at = self.alerts.len();
     }
 
     /// Alerts that were let go because there were too many.
@@ -94,18 +151,28 @@ impl Merger {
         let mut doomed: Vec<usize> = order.into_iter().map(|(_, _, place)| place).collect();
         doomed.sort_unstable();
         self.dropped += doomed.len() as u64;
+        if self.live {
+            let leaving = doomed.iter().map(|&place| &self.alerts[place]);
+            self.leaving.extend(leaving.filter(|alert| alert.taken < alert.revision).cloned());
+        }
         let mut place = 0;
         self.alerts.retain(|_| {
             place += 1;
             doomed.binary_search(&(place - 1)).is_err()
         });
-        self.newest = self
-            .alerts
-            .iter()
-            .enumerate()
-            .map(|(place, alert)| ((alert.merged_kind.clone(), alert.subject), place))
-            .collect();
+        self.renew_places();
     }
+
+    fn renew_places(&mut self) {
+        let places = self.alerts.iter().enumerate();
+        self.newest = places.map(|(place, alert)| ((alert.merged_kind.clone(), alert.subject), place)).collect();
+        self.looked_at = 0;
+    }
+}
+
+/// When an alert closes if nothing happens.
+fn due(alert: &Alert, config: &AlertConfig) -> Timestamp {
+    alert.latest.plus(config.quiet).min(alert.opened.plus(config.longest))
 }
 
 fn belongs(alert: &Alert, detection: &Detection, config: &AlertConfig) -> bool {
@@ -174,6 +241,71 @@ mod tests {
         merger.take_in(&detection("port-scan", 1, 20));
         assert_eq!(merger.alerts[0].id, id);
         assert_eq!(Merger::default().into_alerts().len(), 0);
+    }
+
+    /// Id, revision and status of what was taken.
+    fn told(taken: &mut Vec<Alert>) -> Vec<(u32, Status)> {
+        taken.drain(..).map(|alert| (alert.revision, alert.status)).collect()
+    }
+
+    #[test]
+    fn an_alert_is_taken_when_it_opens_then_joined_changes_then_its_close() {
+        let (mut merger, mut taken) = (Merger::default(), Vec::new());
+        merger.take_in(&detection("port-scan", 1, 10));
+        merger.opened(&mut taken);
+        assert_eq!(told(&mut taken), [(1, Status::Open)]);
+        merger.take_in(&detection("port-scan", 1, 11));
+        merger.take_in(&detection("port-scan", 1, 12));
+        merger.opened(&mut taken);
+        assert_eq!(told(&mut taken), []);
+        merger.changed(Timestamp::from_seconds(12), &mut taken);
+        assert_eq!(told(&mut taken), [(3, Status::Open)]);
+        merger.changed(Timestamp::from_seconds(13), &mut taken);
+        merger.advance(Timestamp::from_seconds(3_611));
+        merger.changed(Timestamp::from_seconds(3_611), &mut taken);
+        assert_eq!(told(&mut taken), []);
+        merger.advance(Timestamp::from_seconds(3_612));
+        merger.changed(Timestamp::from_seconds(3_612), &mut taken);
+        assert_eq!(told(&mut taken), [(4, Status::Closed)]);
+    }
+
+    #[test]
+    fn what_began_inside_the_window_opens_a_closed_alert_again() {
+        let (mut merger, mut taken) = (Merger::default(), Vec::new());
+        merger.take_in(&detection("beacon", 1, 10));
+        merger.advance(Timestamp::from_seconds(5_000));
+        let mut slow = detection("beacon", 1, 5_001);
+        slow.first = Timestamp::from_seconds(3_000);
+        merger.take_in(&slow);
+        merger.changed(Timestamp::from_seconds(5_001), &mut taken);
+        assert_eq!(told(&mut taken), [(3, Status::Open)]);
+        merger.advance(Timestamp::from_seconds(8_601));
+        assert_eq!(merger.into_alerts()[0].status, Status::Closed);
+    }
+
+    #[test]
+    fn what_is_over_is_forgotten_once_it_was_taken() {
+        let (mut merger, mut taken) = (Merger::default(), Vec::new());
+        merger.take_in(&detection("port-scan", 1, 10));
+        let end = Timestamp::from_seconds(10 + 24 * 60 * 60);
+        merger.advance(end);
+        merger.changed(end, &mut taken);
+        assert_eq!(told(&mut taken), [(2, Status::Closed)]);
+        assert!(merger.is_empty());
+        merger.take_in(&detection("port-scan", 1, 11 + 24 * 60 * 60));
+        merger.opened(&mut taken);
+        assert_eq!(told(&mut taken), [(1, Status::Open)]);
+    }
+
+    #[test]
+    fn what_is_let_go_unseen_is_taken_first() {
+        let (mut merger, mut taken) = (Merger::new(AlertConfig { capacity: 8, ..AlertConfig::default() }), Vec::new());
+        merger.opened(&mut taken);
+        for host in 0..20 {
+            merger.take_in(&detection("host-sweep", host, 10));
+        }
+        merger.changed(Timestamp::from_seconds(10), &mut taken);
+        assert_eq!(taken.len(), 20);
     }
 
     #[test]

@@ -46,6 +46,8 @@ pub struct FrameBatch {
     pub frames: Vec<FrameIndex>,
     /// Number of the first frame, counted from 1 over all that was read.
     pub first_number: u64,
+    /// Live: capture time has come this far, a whole second, though no frame says so; frames that follow are not older.
+    pub reached: Option<Timestamp>,
 }
 
 impl FrameBatch {
@@ -71,6 +73,7 @@ impl FrameBatch {
     /// would cost filling it with zeros again, some 15 ns a frame.
     pub fn clear(&mut self) {
         self.frames.clear();
+        self.reached = None;
     }
 
     /// The frames, oldest read first.
@@ -87,14 +90,35 @@ impl FrameBatch {
 
     /// Appends a copy of `data` as a frame of `input`. Files are read without this copy; it serves merging and tests.
     pub fn push(&mut self, time: Timestamp, link: LinkType, length: u32, input: u16, data: &[u8]) {
-        let start = self.frames.last().map_or(0, |last| last.offset as usize + last.captured as usize);
-        let end = start + data.len();
-        if self.buffer.len() < end {
-            self.buffer.resize(end.next_multiple_of(4096), 0);
+        self.push_parts(time, link, length, input, [data]);
+    }
+
+    /// The same, of a frame that comes in parts.
+    pub(crate) fn push_parts<const N: usize>(
+        &mut self,
+        time: Timestamp,
+        link: LinkType,
+        length: u32,
+        input: u16,
+        parts: [&[u8]; N],
+    ) {
+        let start = self.buffered();
+        let mut end = start;
+        for part in parts {
+            let place = end;
+            end += part.len();
+            if self.buffer.len() < end {
+                self.buffer.resize(end.next_multiple_of(4096), 0);
+            }
+            self.buffer[place..end].copy_from_slice(part);
         }
-        self.buffer[start..end].copy_from_slice(data);
-        let (offset, captured) = (start as u32, data.len() as u32);
+        let (offset, captured) = (start as u32, (end - start) as u32);
         self.frames.push(FrameIndex { time, offset, captured, length, link, input });
+    }
+
+    /// Where the last frame ends in the buffer.
+    pub(crate) fn buffered(&self) -> usize {
+        self.frames.last().map_or(0, |last| last.offset as usize + last.captured as usize)
     }
 
     fn frame(&self, index: &FrameIndex, number: u64) -> Frame<'_> {

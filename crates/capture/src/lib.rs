@@ -1,7 +1,8 @@
 //! A capture file or an interface in, frames with their capture time out.
 //!
 //! A [`Source`] fills a [`FrameBatch`]: one buffer that holds the bytes as they were read, and an index of the frames in
-//! it, so that a frame is never copied between the file and the decoder. Nothing here reads the wall clock.
+//! it, so that a frame is never copied between the file and the decoder. Only [`LiveSource`], which reads interfaces, looks at the
+//! wall clock: it says how far capture time has come when no frame does.
 //!
 //! [`expand`] turns folders into the captures in them; [`Inputs`] reads one capture (pcap or pcapng, plain or compressed)
 //! or merges many into one timeline, and an [`InputReport`] says of each what was read, where reading ended early, or why
@@ -35,6 +36,8 @@ mod folder;
 mod framing;
 mod inputs;
 mod link;
+#[cfg(target_os = "linux")]
+mod live;
 mod merge;
 mod pcap;
 mod pcapng;
@@ -50,6 +53,8 @@ pub use filter::{Filter, FilterError, Instruction, Program};
 pub use folder::{Expansion, expand};
 pub use inputs::Inputs;
 pub use link::LinkType;
+#[cfg(target_os = "linux")]
+pub use live::{InterfaceInfo, InterfaceStatus, LiveConfig, LiveError, LiveEvent, LiveSource, LiveStatus, interfaces};
 pub use report::{Compression, Format, InputReport};
 pub use source::{Position, Progress, Source};
 pub use timestamp::Timestamp;

@@ -27,7 +27,7 @@ pub enum Compression {
 /// What was read from one input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InputReport {
-    /// The file, or `-` for standard input.
+    /// The file, `-` for standard input, or the name of the interface.
     pub path: PathBuf,
     /// Its format, once its first bytes were seen.
     pub format: Option<Format>,
@@ -39,6 +39,8 @@ pub struct InputReport {
     pub bytes: u64,
     /// Bytes of them that were captured.
     pub captured_bytes: u64,
+    /// Live: frames that the kernel let go because they were not read in time.
+    pub dropped: u64,
     /// The earliest capture time.
     pub first: Option<Timestamp>,
     /// The latest capture time.
@@ -73,6 +75,7 @@ impl InputReport {
             packets: 0,
             bytes: 0,
             captured_bytes: 0,
+            dropped: 0,
             first: None,
             last: None,
             link_types: Vec::new(),

@@ -1,17 +1,70 @@
-//! Learning what is normal from trusted captures.
+//! What is normal: models that were trained before, and what is learnt from trusted captures.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use lapwing_alert::AlertConfig;
+use lapwing_asset::Inventory;
+use lapwing_detect::Anomaly;
 use lapwing_detect::signature::SignatureSource;
 use lapwing_engine::{Control, Detecting, Learning, Lesson};
 use lapwing_feature::Schema;
+use lapwing_learn::Model;
 use lapwing_protocol::LocalNetworks;
 
 use crate::input::{Input, sha256};
 use crate::sources::Named;
+
+/// What a run judges by.
+pub(crate) struct Normal {
+    /// Judges of single flows.
+    pub(crate) anomalies: Vec<Anomaly>,
+    /// The devices that the baseline showed.
+    pub(crate) inventory: Option<Inventory>,
+    /// What cannot be judged, for the summary.
+    pub(crate) not_evaluated: Option<String>,
+}
+
+impl Normal {
+    /// Reads the models, and learns from what is trusted, if anything is.
+    pub(crate) fn read(
+        input: &Input,
+        models: &[PathBuf],
+        trusted: &Named,
+        sources: &[SignatureSource],
+        control: &Control,
+    ) -> Result<Self> {
+        let mut normal = Self { anomalies: Vec::new(), inventory: None, not_evaluated: None };
+        for path in models {
+            let model = Model::read(path)?;
+            normal.anomalies.push(Anomaly::new(Arc::new(model)).with_context(|| path.display().to_string())?);
+        }
+        if trusted.files().next().is_some() {
+            let lesson = learn(input, trusted, sources, &lapwing_feature::CONNECTION, control)?;
+            match fit(input, &lesson) {
+                Ok(anomaly) => normal.anomalies.push(anomaly),
+                Err(reason) => normal.not_evaluated = Some(format!("anomaly: the baseline gave no model: {reason}")),
+            }
+            normal.inventory = Some(lesson.inventory);
+        } else if models.is_empty() {
+            normal.not_evaluated = Some("anomaly: no --baseline and no --model was given".to_owned());
+        }
+        Ok(normal)
+    }
+}
+
+/// What the baseline teaches: a judge, or why there is none.
+fn fit(input: &Input, lesson: &Lesson) -> Result<Anomaly, String> {
+    let model = lesson
+        .fit((&input.settings.train).into(), Vec::new(), input.pipeline.threads)
+        .map_err(|error| error.to_string())?;
+    if let Some(note) = model.calibration().note() {
+        eprintln!("lapwing: baseline: {note}; anomalies are at most low");
+    }
+    Ok(Anomaly::new(Arc::new(model)).expect("a model just trained has a schema of this program"))
+}
 
 /// Reads a baseline; alerts inside it are told as a warning, and what they name is not learnt.
 pub(crate) fn learn(

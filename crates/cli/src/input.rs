@@ -27,6 +27,20 @@ pub(crate) struct InputOptions {
     /// capture time, captures and logs apart
     #[arg(required = true, value_name = "INPUT")]
     pub(crate) inputs: Vec<PathBuf>,
+    #[command(flatten)]
+    options: RunOptions,
+}
+
+impl InputOptions {
+    /// See [`RunOptions::settle`].
+    pub(crate) fn settle(&self) -> Result<Input> {
+        self.options.settle()
+    }
+}
+
+/// How to read, from files or live.
+#[derive(Args)]
+pub(crate) struct RunOptions {
     /// Settings that outlive a command line (docs/configuration.md); arguments win over it
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -60,7 +74,7 @@ enum ChecksumChoice {
     Verify,
 }
 
-impl InputOptions {
+impl RunOptions {
     /// What the arguments say, and where they are silent the configuration.
     pub(crate) fn settle(&self) -> Result<Input> {
         let mut settings = config::read(self.config.as_deref())?;
@@ -144,9 +158,7 @@ impl Input {
         if control.stopped() {
             eprintln!("lapwing: interrupted after {} packets; what was read is used", control.frames());
         }
-        if self.timings {
-            print_timings(&report.timings);
-        }
+        self.tell_timings(&report.timings);
         let summary = Summary { interrupted: control.stopped(), ..Summary::new(&report, &reports) };
         Ok(Ran { span: report.span, summary })
     }
@@ -175,11 +187,16 @@ impl Input {
         if control.stopped() {
             eprintln!("lapwing: interrupted after {} records; what was read is used", control.frames());
         }
-        if self.timings {
-            print_timings(&run.timings);
-        }
+        self.tell_timings(&run.timings);
         let summary = Summary { interrupted: control.stopped(), ..Summary::of_logs(&run, &reports) };
         Ok(Ran { span: run.span, summary })
+    }
+
+    /// Says where the time went, if that was asked for.
+    pub(crate) fn tell_timings(&self, timings: &Timings) {
+        if self.timings {
+            print_timings(timings);
+        }
     }
 }
 

@@ -7,6 +7,8 @@ mod features;
 mod flows;
 mod input;
 mod models;
+#[cfg(target_os = "linux")]
+mod monitor;
 mod output;
 mod progress;
 mod report;
@@ -31,6 +33,8 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Verb {
     Scan(scan::Scan),
+    #[cfg(target_os = "linux")]
+    Monitor(monitor::Monitor),
     Train(train::Train),
     Flows(flows::Flows),
     Features(features::Features),
@@ -51,6 +55,8 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let outcome = match arguments.verb {
         Verb::Scan(verb) => verb.run(),
+        #[cfg(target_os = "linux")]
+        Verb::Monitor(verb) => verb.run(),
         Verb::Train(verb) => verb.run(),
         Verb::Flows(verb) => verb.run(),
         Verb::Features(verb) => verb.run(),

@@ -1,16 +1,14 @@
 //! `lapwing scan`.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use lapwing_alert::{Alert, AlertConfig};
-use lapwing_asset::Inventory;
-use lapwing_detect::{Anomaly, Severity};
-use lapwing_engine::{Control, Detecting, InputSummary, Lesson, Summary, write_evidence};
-use lapwing_learn::Model;
+use lapwing_detect::Severity;
+use lapwing_engine::{Control, Detecting, InputSummary, Summary, write_evidence};
 
+use crate::baseline::Normal;
 use crate::input::{Input, InputOptions, all_read};
 use crate::output::Output;
 use crate::report::{self, Format};
@@ -68,28 +66,13 @@ impl Scan {
         let (inputs, trusted) = (Named::of(&self.input.inputs), Named::of(&self.baseline));
         baseline::refuse_own(&trusted, &inputs)?;
         let rules = Rules::read(&input.settings.signatures, &self.signatures, self.no_shipped_signatures)?;
-        let mut anomalies = Vec::new();
-        for path in &self.model {
-            let model = Model::read(path)?;
-            let anomaly = Anomaly::new(Arc::new(model)).with_context(|| path.display().to_string())?;
-            anomalies.push(anomaly);
-        }
         let read = [inputs.list(), trusted.list(), self.model.clone()].concat();
         let mut out = Output::open(self.output.as_deref(), &read)?;
         let mut summary = Summary::default();
         summary.not_evaluated.extend(rules.left_out.clone());
         let control = Control::default();
-        let mut inventory = None;
-        if !self.baseline.is_empty() {
-            let lesson = baseline::learn(&input, &trusted, &rules.sources, &lapwing_feature::CONNECTION, &control)?;
-            match fit(&input, &lesson) {
-                Ok(anomaly) => anomalies.push(anomaly),
-                Err(reason) => summary.not_evaluated.push(format!("anomaly: the baseline gave no model: {reason}")),
-            }
-            inventory = Some(lesson.inventory);
-        } else if self.model.is_empty() {
-            summary.not_evaluated.push("anomaly: no --baseline and no --model was given".to_owned());
-        }
+        let normal = Normal::read(&input, &self.model, &trusted, &rules.sources, &control)?;
+        summary.not_evaluated.extend(normal.not_evaluated.clone());
 
         let mut alerts = Vec::new();
         let groups = inputs.timelines(self.separate);
@@ -98,7 +81,7 @@ impl Scan {
             if control.stopped() {
                 break;
             }
-            match scan(&input, group, &rules, &anomalies, inventory.as_ref(), &control) {
+            match scan(&input, group, &rules, &normal, &control) {
                 Ok((found, read)) => {
                     evidence.push((group, alerts.len()..alerts.len() + found.len()));
                     alerts.extend(found);
@@ -136,30 +119,18 @@ impl Scan {
     }
 }
 
-/// What the baseline teaches: a judge, or why there is none.
-fn fit(input: &Input, lesson: &Lesson) -> Result<Anomaly, String> {
-    let model = lesson
-        .fit((&input.settings.train).into(), Vec::new(), input.pipeline.threads)
-        .map_err(|error| error.to_string())?;
-    if let Some(note) = model.calibration().note() {
-        eprintln!("lapwing: baseline: {note}; anomalies are at most low");
-    }
-    Ok(Anomaly::new(Arc::new(model)).expect("a model just trained has a schema of this program"))
-}
-
 fn scan(
     input: &Input,
     named: &Named,
     rules: &Rules,
-    anomalies: &[Anomaly],
-    inventory: Option<&Inventory>,
+    normal: &Normal,
     control: &Control,
 ) -> Result<(Vec<Alert>, Summary)> {
     let alerts = AlertConfig::from(&input.settings.alert);
-    let (mut stage, scoring, report) = Detecting::new(&input.local, &rules.sources, anomalies.to_vec(), alerts);
+    let (mut stage, scoring, report) = Detecting::new(&input.local, &rules.sources, normal.anomalies.clone(), alerts);
     report.problems.iter().for_each(|problem| eprintln!("lapwing: {problem}"));
     report.warnings.iter().for_each(|warning| eprintln!("lapwing: warning: {warning}"));
-    if let Some(inventory) = inventory {
+    if let Some(inventory) = &normal.inventory {
         stage.set_inventory(inventory.clone());
     }
     let ran = input.run(named, &scoring, &mut stage, control)?;

@@ -87,6 +87,19 @@ impl Clock {
         if time.seconds() > now.seconds() { Tick::Second(whole_second(time)) } else { Tick::Same }
     }
 
+    /// Takes in that capture time has come to `second` without a frame; whether a new second began. What a frame alone could
+    /// not do, to jump ahead by more than a day, silence cannot either: the system's clock was set.
+    pub(crate) fn pass(&mut self, second: Timestamp) -> bool {
+        let begins = match self.now {
+            None => true,
+            Some(now) => second > now && second <= now.plus(LARGEST_JUMP) && second.seconds() > now.seconds(),
+        };
+        if begins {
+            self.now = Some(second);
+        }
+        begins
+    }
+
     /// Notes a frame a day or more away from a clock that nothing confirmed yet; when it is the last of those needed to outvote
     /// the first frame, the time of the first of them.
     fn outvoted_by(&mut self, time: Timestamp, now: Timestamp) -> Option<Timestamp> {
@@ -173,6 +186,17 @@ mod tests {
             assert_eq!(clock.observe(at(day * DAY)), Tick::Same);
         }
         assert_eq!((clock.now(), clock.late_frames), (Some(at(100 * DAY)), 4));
+    }
+
+    #[test]
+    fn it_passes_in_silence_but_does_not_jump() {
+        let mut clock = Clock::default();
+        clock.observe(at(100));
+        assert!(clock.pass(at(101)));
+        assert!(!clock.pass(at(101)));
+        assert!(!clock.pass(at(99)));
+        assert!(!clock.pass(at(102 + DAY)));
+        assert_eq!(clock.observe(at(103)), Tick::Second(at(103)));
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod scan;
 mod stage;
 mod summary;
 mod timings;
+mod watch;
 mod work;
 
 pub use config::{
@@ -37,3 +38,4 @@ pub use scan::{Detecting, Raised};
 pub use stage::{Rows, Scored, Stage};
 pub use summary::{InputSummary, Summary};
 pub use timings::{Step, StepTiming, Timings};
+pub use watch::{Watcher, Watching};

@@ -113,6 +113,13 @@ impl Orderer {
                 clock::Tick::Same => {}
             }
         }
+        if let Some(second) = work.frames.reached
+            && self.clock.pass(second)
+        {
+            self.frames = first_number.saturating_add(work.frames.len() as u64) - 1;
+            self.swept = self.frames;
+            work.ticks.push(Tick { frame: self.frames + 1, second, begins: true });
+        }
         held
     }
 

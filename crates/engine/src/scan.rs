@@ -84,21 +84,46 @@ impl Detecting {
         *self.inventory() = inventory;
     }
 
+    /// Puts other rules in the place of those in use, which go on counting where they stood. Rules that cannot be used are an
+    /// error, and nothing changes.
+    ///
+    /// # Errors
+    /// The report, when it names a problem.
+    pub fn reload(&mut self, signatures: &[SignatureSource]) -> Result<LoadReport, LoadReport> {
+        self.signatures.reload(signatures)
+    }
+
     /// Closes what is open at the end of the input, at `last`, and hands out the alerts, oldest first.
     #[must_use]
     pub fn finish(mut self, last: Option<Timestamp>) -> Raised {
+        self.end(last);
+        let lost = self.lost();
+        Raised { alerts: self.merger.into_alerts(), lost }
+    }
+
+    /// Closes the windows that are open at the end of the input, at `last`: they say what they have not said yet.
+    pub(crate) fn end(&mut self, last: Option<Timestamp>) {
         if let Some(last) = last {
             self.advance(Timestamp::from_seconds(last.seconds().saturating_add(1)));
             // By then every window has ended, and says what it has not said yet.
             self.advance(Timestamp::from_seconds(last.seconds().saturating_add(LONGEST_WINDOW)));
         }
+    }
+
+    /// Where the alerts are, for whoever takes them as they come.
+    pub(crate) fn merger(&mut self) -> &mut Merger {
+        &mut self.merger
+    }
+
+    /// What was lost on the way, as [`Raised::lost`] says it.
+    pub(crate) fn lost(&self) -> BTreeMap<String, u64> {
         let evicted = self.bank.evicted().into_iter();
         let mut lost: BTreeMap<String, u64> =
             evicted.map(|(name, count)| (format!("{}_evicted", name.replace('-', "_")), count)).collect();
         if self.merger.dropped() > 0 {
             lost.insert("alerts_dropped".to_owned(), self.merger.dropped());
         }
-        Raised { alerts: self.merger.into_alerts(), lost }
+        lost
     }
 
     /// Lets the signatures judge what was measured, and merges all detections in one order.
@@ -154,6 +179,7 @@ impl Stage for Detecting {
     }
 
     fn advance(&mut self, second: Timestamp) {
+        self.merger.advance(second);
         self.bank.advance(second, &mut self.found);
         self.decide(&[], &[]);
         self.signatures.advance(second);

@@ -40,6 +40,7 @@ pub struct Summary {
     pub coverage: BTreeMap<String, u64>,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
 fn is_zero(count: &u64) -> bool {
     *count == 0
 }
@@ -65,6 +66,9 @@ pub struct InputSummary {
     /// Lines of it that could not be read; the warnings name the first.
     #[serde(skip_serializing_if = "is_zero")]
     pub malformed_lines: u64,
+    /// Frames that the kernel let go because they were not read in time.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub dropped: u64,
     /// Where a last record is cut off, in bytes after decompression.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub truncated_at: Option<u64>,
@@ -90,6 +94,7 @@ impl From<&InputReport> for InputSummary {
             path: report.path.display().to_string(),
             packets: report.packets,
             bytes: report.bytes,
+            dropped: report.dropped,
             truncated_at: report.truncated_at,
             refused: report.refused.clone(),
             warnings: report.warnings.clone(),
@@ -130,6 +135,7 @@ impl Summary {
             ("packets_without_transport", flows.without_transport),
             ("late_frames", report.late_frames),
             ("frames_with_unbelievable_time", report.held_frames),
+            ("frames_dropped", inputs.iter().map(|input| input.dropped).sum()),
         ];
         Self {
             packets: inputs.iter().map(|input| input.packets).sum(),

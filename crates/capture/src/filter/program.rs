@@ -5,6 +5,9 @@
 
 /// Instruction codes: class, size and mode as `<linux/bpf_common.h>` numbers them.
 pub(super) mod code {
+    /// The bits that tell what kind of instruction it is: 0 and 1 load into the accumulator and the index register.
+    pub(crate) const CLASS: u16 = 0x07;
+    pub(crate) const LOAD_X_CLASS: u16 = 0x01;
     pub(crate) const LOAD_WORD: u16 = 0x20; // ld [k]
     pub(crate) const LOAD_HALF: u16 = 0x28;
     pub(crate) const LOAD_BYTE: u16 = 0x30;
@@ -49,6 +52,10 @@ pub(super) const MEMORY: usize = 16;
 /// Instructions that a program may have, to bound the time a frame takes.
 pub(super) const MAXIMUM_INSTRUCTIONS: usize = 1 << 16;
 
+/// Where the kernel lets a program read whether it has taken a VLAN tag out: `SKF_AD_OFF + SKF_AD_VLAN_TAG_PRESENT` of
+/// `<linux/filter.h>`.
+const TAG_PRESENT: u32 = 0xffff_f000 + 48;
+
 /// What a program returns for a frame that it takes: the bytes to keep of it.
 pub(super) const ACCEPT: u32 = 262_144;
 
@@ -84,6 +91,26 @@ impl Program {
     #[must_use]
     pub fn instructions(&self) -> &[Instruction] {
         &self.instructions
+    }
+
+    /// The program for a Linux packet socket, if it can run there.
+    ///
+    /// The kernel takes the outer VLAN tag out of a frame before it asks, so of tagged frames it takes all: whoever reads
+    /// the socket puts the tag back and asks [`Program::matches`]. A program that is too long, or reads at offsets that the
+    /// kernel gives a meaning of its own (from 2^31 on), stays here.
+    #[must_use]
+    pub fn for_socket(&self) -> Option<Vec<Instruction>> {
+        let plain = |code, jump_true, operand| Instruction { code, jump_true, jump_false: 0, operand };
+        let prefix =
+            [plain(code::LOAD_WORD, 0, TAG_PRESENT), plain(code::JUMP_EQUAL, 1, 0), plain(code::RETURN, 0, ACCEPT)];
+        let reads_elsewhere =
+            |it: &Instruction| it.code & code::CLASS <= code::LOAD_X_CLASS && it.operand > i32::MAX as u32;
+        let constant = |it: &Instruction| it.code == code::LOAD_CONSTANT;
+        let length = self.instructions.len() + prefix.len();
+        if length > Self::KERNEL_LIMIT || self.instructions.iter().any(|it| reads_elsewhere(it) && !constant(it)) {
+            return None;
+        }
+        Some(prefix.into_iter().chain(self.instructions.iter().copied()).collect())
     }
 
     /// Whether it takes a frame of which `data` was captured and that had `length` bytes on the wire. Reading past the end
@@ -170,6 +197,17 @@ mod tests {
         assert!(read(2).matches(&[0; 4], 4));
         assert!(!read(3).matches(&[0; 4], 4));
         assert!(!read(u32::MAX).matches(&[0; 4], 4));
+    }
+
+    #[test]
+    fn program_for_a_socket_leaves_tagged_frames_to_whoever_reads_it() {
+        let here = program(&[(code::LOAD_HALF, 12), (code::RETURN, ACCEPT)]);
+        let there = here.for_socket().unwrap();
+        assert_eq!(there[0].operand, 0xffff_f030);
+        assert_eq!(there[3..], here.instructions[..]);
+        assert!(program(&[(code::LOAD_BYTE, 0xffff_f000), (code::RETURN, ACCEPT)]).for_socket().is_none());
+        assert!(program(&[(code::LOAD_CONSTANT, u32::MAX), (code::RETURN, ACCEPT)]).for_socket().is_some());
+        assert!(program(&[(code::RETURN, ACCEPT); Program::KERNEL_LIMIT]).for_socket().is_none());
     }
 
     #[test]

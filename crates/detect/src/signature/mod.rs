@@ -93,6 +93,23 @@ impl Signatures {
         (signatures, report)
     }
 
+    /// Puts other rules in the place of these; what correlations have counted so far goes on for those that stay. Rules with
+    /// a problem change nothing.
+    ///
+    /// # Errors
+    /// The report, when it names a problem.
+    pub fn reload(&mut self, sources: &[SignatureSource]) -> Result<LoadReport, LoadReport> {
+        let (mut fresh, report) = Self::load(sources, self.local.clone());
+        if !report.problems.is_empty() {
+            return Err(report);
+        }
+        fresh.engine.import_state(self.engine.export_state());
+        fresh.counts = self.counts;
+        fresh.next_sweep = self.next_sweep;
+        *self = fresh;
+        Ok(report)
+    }
+
     /// Whether some rule asks about finished flows; if not, [`Signatures::observe`] need not be called.
     #[must_use]
     pub fn judges_flows(&self) -> bool {

@@ -1,0 +1,238 @@
+//! Interfaces: frames as they pass, from packet sockets with rings in memory shared with the kernel.
+//!
+//! [`LiveSource`] is a [`Source`] like a file. It hands over what has come at least ten times a second, and when nothing
+//! comes it says how far capture time has gone ([`FrameBatch::reached`]), so that windows close and flows end in silence
+//! too. An interface that goes down or away is looked for until it is back. Nothing is lost silently: what the kernel drops
+//! is counted, and so are outages and silence ([`LiveStatus`], [`LiveEvent`]).
+
+mod block;
+mod error;
+mod interface;
+mod ring;
+mod status;
+mod tap;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+pub use error::LiveError;
+pub use interface::{InterfaceInfo, interfaces};
+pub use status::{InterfaceStatus, LiveEvent, LiveStatus};
+
+use crate::{Filter, FrameBatch, InputReport, Position, Progress, Source, SourceError, Timestamp};
+use ring::Ring;
+use tap::{LATENESS, Tap};
+
+/// How often the source comes back to its reader when no frame comes.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// How often drops, errors and silence are looked at.
+const HOUSEKEEPING: Duration = Duration::from_secs(1);
+
+/// How long after being asked to stop the rings are still emptied.
+const LAST_FRAMES: Duration = Duration::from_secs(2);
+
+/// Frames that are looked at for one batch at most: a filter may leave nearly all of them.
+const MOST_LOOKED_AT: usize = 16 * FrameBatch::FRAMES;
+
+/// What to listen to.
+#[derive(Clone, Debug)]
+pub struct LiveConfig {
+    /// Names of interfaces.
+    pub interfaces: Vec<String>,
+    /// Frames that are wanted; `None` takes all. It runs in the kernel where the kernel can.
+    pub filter: Option<Filter>,
+    /// Whether to hear frames that are addressed to others.
+    pub promiscuous: bool,
+    /// Bytes of the ring of each interface: what is held while the reader is busy.
+    pub buffer: usize,
+    /// Rings that share each interface's frames, by flow; more than one helps where several cores receive.
+    pub rings: usize,
+    /// Frames after which the source ends.
+    pub limit: Option<u64>,
+}
+
+impl LiveConfig {
+    /// Rings of one interface at most.
+    pub const MOST_RINGS: usize = 64;
+}
+
+impl Default for LiveConfig {
+    fn default() -> Self {
+        let (interfaces, filter, promiscuous) = (Vec::new(), None, true);
+        Self { interfaces, filter, promiscuous, buffer: 16 << 20, rings: 1, limit: None }
+    }
+}
+
+/// Interfaces as one source.
+pub struct LiveSource {
+    config: LiveConfig,
+    taps: Vec<Tap>,
+    filter: Option<Filter>,
+    next_number: u64,
+    bytes: u64,
+    reached: Timestamp,
+    kept: Instant,
+    /// Frames of each interface when it was looked at last.
+    heard: Vec<u64>,
+    stop: Arc<AtomicBool>,
+    stopping: Option<(Instant, Timestamp)>,
+    status: Arc<LiveStatus>,
+    events: Box<dyn FnMut(LiveEvent) + Send>,
+}
+
+impl LiveSource {
+    /// Starts to listen. `events` is told what happens to the interfaces, from the thread that reads; setting `stop` ends the
+    /// source once the frames that were captured by then are read.
+    ///
+    /// # Errors
+    /// When one of the interfaces cannot be listened to.
+    pub fn open(
+        config: LiveConfig,
+        stop: Arc<AtomicBool>,
+        events: impl FnMut(LiveEvent) + Send + 'static,
+    ) -> Result<Self, LiveError> {
+        if config.interfaces.is_empty() {
+            return Err(LiveError::NoInterface);
+        }
+        let open = |(name, input): (&String, u16)| Tap::open(name, input, &config);
+        let taps = config.interfaces.iter().zip(0..=u16::MAX).map(open).collect::<Result<Vec<_>, _>>()?;
+        let status = Arc::new(LiveStatus::new(&config.interfaces));
+        Ok(Self {
+            heard: vec![0; taps.len()],
+            taps,
+            filter: config.filter.clone(),
+            next_number: 1,
+            bytes: 0,
+            reached: Timestamp::MIN,
+            kept: Instant::now(),
+            stop,
+            stopping: None,
+            status,
+            events: Box::new(events),
+            config,
+        })
+    }
+
+    /// Counts that can be read while the source is in use elsewhere.
+    #[must_use]
+    pub fn status(&self) -> Arc<LiveStatus> {
+        Arc::clone(&self.status)
+    }
+
+    /// Fills the batch with what is ready, in the order of capture; returns whether nothing is left.
+    fn fill(&mut self, batch: &mut FrameBatch) -> bool {
+        let most = self.config.limit.map_or(u64::MAX, |limit| limit.saturating_sub(self.next_number - 1));
+        for _ in 0..MOST_LOOKED_AT {
+            if batch.len() == FrameBatch::FRAMES || batch.len() as u64 >= most {
+                break;
+            }
+            let ready = self.taps.iter_mut().enumerate();
+            let oldest = ready.filter_map(|(place, tap)| tap.oldest().map(|(time, ring)| (time, place, ring))).min();
+            let Some((_, tap, ring)) = oldest else { return true };
+            if batch.buffered() >= FrameBatch::BYTES {
+                return false;
+            }
+            self.taps[tap].take(ring, self.filter.as_mut(), batch);
+        }
+        false
+    }
+
+    fn wait(&self, timeout: Duration) {
+        if self.taps.iter().any(Tap::is_up) {
+            Ring::wait(self.taps.iter().flat_map(Tap::rings), timeout);
+        } else {
+            std::thread::sleep(timeout);
+        }
+    }
+
+    fn keep(&mut self, now: Instant) {
+        let mut events = Vec::new();
+        for (tap, heard) in self.taps.iter_mut().zip(&mut self.heard) {
+            let new = tap.report.packets > *heard;
+            *heard = tap.report.packets;
+            tap.keep(&self.config, now, new, &mut events);
+        }
+        self.status.set(self.taps.iter().map(|tap| InterfaceStatus {
+            interface: tap.name(),
+            up: tap.is_up(),
+            silent: tap.is_silent(),
+            packets: tap.report.packets,
+            bytes: tap.report.bytes,
+            dropped: tap.report.dropped,
+            outages: tap.outages,
+            downtime: tap.outage(now),
+        }));
+        events.into_iter().for_each(&mut self.events);
+    }
+
+    /// Notes that everything captured up to `time` has been handed over, whole seconds only.
+    fn note_reached(&mut self, time: Timestamp, batch: &mut FrameBatch) {
+        let second = Timestamp::from_seconds(time.minus(LATENESS).seconds());
+        if second > self.reached {
+            self.reached = second;
+            batch.reached = Some(second);
+        }
+    }
+
+    fn count(&mut self, batch: &FrameBatch) {
+        for run in batch.frames.chunk_by(|left, right| left.input == right.input) {
+            self.taps[usize::from(run[0].input)].report.count(run);
+            self.bytes += run.iter().map(|frame| u64::from(frame.captured)).sum::<u64>();
+        }
+    }
+
+    /// Whether the source has ended: it was asked to, and has handed over what came before that.
+    fn over(&mut self, drained: bool, batch: &FrameBatch) -> bool {
+        if self.config.limit.is_some_and(|limit| self.next_number > limit) {
+            return true;
+        }
+        if !self.stop.load(Ordering::Relaxed) {
+            return false;
+        }
+        let (asked, at) = *self.stopping.get_or_insert_with(|| (Instant::now(), wall_clock()));
+        let later = batch.frames.last().is_some_and(|frame| frame.time > at);
+        let patience = if drained { LATENESS } else { LAST_FRAMES };
+        later || asked.elapsed() >= patience
+    }
+}
+
+impl Source for LiveSource {
+    fn read(&mut self, batch: &mut FrameBatch) -> Result<Progress, SourceError> {
+        batch.clear();
+        batch.first_number = self.next_number;
+        let mut now = wall_clock();
+        let mut drained = self.fill(batch);
+        if batch.is_empty() && drained {
+            self.wait(PATIENCE);
+            now = wall_clock();
+            drained = self.fill(batch);
+        }
+        if drained {
+            self.note_reached(now, batch);
+        }
+        self.count(batch);
+        self.next_number += batch.len() as u64;
+        let over = self.over(drained, batch);
+        let instant = Instant::now();
+        if over || instant.duration_since(self.kept) >= HOUSEKEEPING {
+            self.kept = instant;
+            self.keep(instant);
+        }
+        Ok(if over { Progress::End } else { Progress::More })
+    }
+
+    fn reports(&self) -> Vec<InputReport> {
+        self.taps.iter().map(|tap| tap.report.clone()).collect()
+    }
+
+    fn position(&self) -> Position {
+        Position { read: self.bytes, total: None }
+    }
+}
+
+fn wall_clock() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::default().plus(since)
+}

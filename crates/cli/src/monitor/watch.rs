@@ -1,0 +1,125 @@
+//! What is said about a live run while it goes on, and at its end.
+
+use std::io::{self, IsTerminal};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use lapwing_capture::{InterfaceStatus, LiveEvent, LiveStatus};
+use lapwing_engine::{Control, Summary};
+
+const REFRESH: Duration = Duration::from_millis(250);
+
+/// Tells what happens to interfaces.
+pub(super) fn tell(event: LiveEvent) {
+    match event {
+        LiveEvent::Gone { interface, reason } => eprintln!("lapwing: {interface}: not heard any more: {reason}"),
+        LiveEvent::Back { interface, outage } => {
+            eprintln!("lapwing: {interface}: heard again after {:.1} s", outage.as_secs_f64());
+        }
+        LiveEvent::Dropped { interface, dropped, received } => {
+            let share = 100.0 * dropped as f64 / (received.max(1) as f64);
+            eprintln!("lapwing: {interface}: the kernel had no room for {dropped} of {received} frames ({share:.1} %)");
+        }
+        LiveEvent::Silent { interface, silence } => {
+            eprintln!("lapwing: {interface}: nothing was heard for {} s", silence.as_secs());
+        }
+        LiveEvent::Heard { interface } => eprintln!("lapwing: {interface}: heard again"),
+    }
+}
+
+/// Runs `work`; sets `stop` after `duration`; on a terminal a line shows how it stands.
+pub(super) fn watch<T>(
+    status: &LiveStatus,
+    control: &Control,
+    stop: &AtomicBool,
+    duration: Option<Duration>,
+    work: impl FnOnce() -> T,
+) -> T {
+    let line = io::stderr().is_terminal();
+    if !line && duration.is_none() {
+        return work();
+    }
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let watcher = scope.spawn(|| keep_watch(status, control, stop, duration, line, &done));
+        let _over = Over { done: &done, watcher: watcher.thread().clone() };
+        work()
+    })
+}
+
+/// Ends the watch when the work is over, panicking or not.
+struct Over<'a> {
+    done: &'a AtomicBool,
+    watcher: thread::Thread,
+}
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.done.store(true, Ordering::Relaxed);
+        self.watcher.unpark();
+    }
+}
+
+fn keep_watch(
+    status: &LiveStatus,
+    control: &Control,
+    stop: &AtomicBool,
+    duration: Option<Duration>,
+    line: bool,
+    done: &AtomicBool,
+) {
+    let begun = Instant::now();
+    let style = ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
+    let line = line.then(|| ProgressBar::new_spinner().with_style(style));
+    let (mut before, mut since) = (0, begun);
+    while !done.load(Ordering::Relaxed) {
+        thread::park_timeout(REFRESH);
+        if duration.is_some_and(|duration| begun.elapsed() >= duration) {
+            stop.store(true, Ordering::Relaxed);
+        }
+        if let Some(line) = &line {
+            let frames = control.frames();
+            let rate = (frames - before) as f64 / since.elapsed().as_secs_f64().max(0.001);
+            (before, since) = (frames, Instant::now());
+            line.set_message(standing(&status.interfaces(), frames, rate));
+            line.tick();
+        }
+    }
+    if let Some(line) = line {
+        line.finish_and_clear();
+    }
+}
+
+fn standing(interfaces: &[InterfaceStatus], frames: u64, rate: f64) -> String {
+    let state = |it: &InterfaceStatus| match (it.up, it.silent) {
+        (false, _) => format!("{} gone", it.interface),
+        (true, true) => format!("{} silent", it.interface),
+        _ => it.interface.clone(),
+    };
+    let states: Vec<String> = interfaces.iter().map(state).collect();
+    let dropped: u64 = interfaces.iter().map(|it| it.dropped).sum();
+    format!("{}  {frames} packets  {rate:.0}/s  {dropped} dropped", states.join(", "))
+}
+
+/// What was seen, what was not, and what it could not be judged by.
+pub(super) fn closing(summary: &Summary, alerts: u64) -> String {
+    let mut text = format!(
+        "lapwing: {alerts} alerts in {} flows, {} packets, {} bytes\n",
+        summary.flows, summary.packets, summary.bytes
+    );
+    for input in &summary.inputs {
+        text.push_str(&format!("{}: {} packets, {} dropped\n", input.path, input.packets, input.dropped));
+    }
+    for (what, count) in &summary.undecoded {
+        text.push_str(&format!("not decoded: {what}: {count}\n"));
+    }
+    for (what, count) in &summary.coverage {
+        text.push_str(&format!("coverage: {}: {count}\n", what.replace('_', " ")));
+    }
+    for reason in &summary.not_evaluated {
+        text.push_str(&format!("not evaluated: {reason}\n"));
+    }
+    text
+}

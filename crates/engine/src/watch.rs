@@ -1,0 +1,76 @@
+//! The stage of a live run: a scan whose alerts come out as they open, change and close.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use lapwing_alert::Alert;
+use lapwing_capture::Timestamp;
+use lapwing_flow::Reported;
+use lapwing_protocol::Observed;
+
+use crate::{Detecting, Scored, Stage};
+
+/// Where the alerts of a live run go, and where new rules come from.
+pub trait Watcher: Send {
+    /// Takes alerts that opened, changed or closed: the same id comes again with a higher revision, at most once a second.
+    fn alerts(&mut self, alerts: &[Alert]);
+
+    /// Asked to read the rules anew: puts them into `detecting`, or says why the old ones stay.
+    fn reload(&mut self, detecting: &mut Detecting);
+}
+
+/// Detects as a scan does, and tells as it goes.
+pub struct Watching<W> {
+    detecting: Detecting,
+    watcher: W,
+    taken: Vec<Alert>,
+    reload: Arc<AtomicBool>,
+}
+
+impl<W: Watcher> Watching<W> {
+    /// Tells `watcher`; when somebody sets `reload`, it is asked for new rules within a second.
+    pub fn new(detecting: Detecting, watcher: W, reload: Arc<AtomicBool>) -> Self {
+        Self { detecting, watcher, taken: Vec::new(), reload }
+    }
+
+    /// Ends the run at `last`: tells the last revisions; returns the watcher, and what was lost on the way as
+    /// [`Raised::lost`](crate::Raised::lost) says it.
+    pub fn finish(mut self, last: Option<Timestamp>) -> (W, BTreeMap<String, u64>) {
+        self.detecting.end(last);
+        self.tell(last.unwrap_or_default());
+        (self.watcher, self.detecting.lost())
+    }
+
+    fn tell(&mut self, now: Timestamp) {
+        self.detecting.merger().changed(now, &mut self.taken);
+        self.hand_over();
+    }
+
+    fn hand_over(&mut self) {
+        if !self.taken.is_empty() {
+            self.watcher.alerts(&self.taken);
+            self.taken.clear();
+        }
+    }
+}
+
+impl<W: Watcher> Stage for Watching<W> {
+    fn looks_at(&self) -> Reported {
+        self.detecting.looks_at()
+    }
+
+    fn observe(&mut self, observed: &[Observed<'_>], scored: &[Scored<'_>]) {
+        self.detecting.observe(observed, scored);
+        self.detecting.merger().opened(&mut self.taken);
+        self.hand_over();
+    }
+
+    fn advance(&mut self, second: Timestamp) {
+        if self.reload.swap(false, Ordering::Relaxed) {
+            self.watcher.reload(&mut self.detecting);
+        }
+        self.detecting.advance(second);
+        self.tell(second);
+    }
+}
