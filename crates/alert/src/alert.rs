@@ -5,13 +5,11 @@ use lapwing_detect::{Detection, EvidenceFlow, SIGNATURE, Severity, Subject};
 use lapwing_flow::Endpoint;
 use lapwing_protocol::{CommunityId, Uid};
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::rfc3339;
-
 /// What a person is told: detections of one kind about one subject, merged.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Alert {
     /// Hash of kind, subject and first seen: the same whenever and wherever the same traffic is looked at.
     pub id: String,
@@ -22,7 +20,7 @@ pub struct Alert {
     /// What a person reads first.
     pub title: String,
     /// How bad it is if it is right.
-    #[serde(serialize_with = "severity_name")]
+    #[serde(with = "severity_name")]
     #[schemars(with = "SeverityName")]
     pub severity: Severity,
     /// How sure: 0 to 1.
@@ -36,11 +34,11 @@ pub struct Alert {
     /// The other hosts concerned, sorted; at most 16.
     pub peers: Vec<String>,
     /// Start of the traffic that opened it.
-    #[serde(serialize_with = "timestamp")]
+    #[serde(with = "crate::time::text")]
     #[schemars(with = "DateTime")]
     pub first_seen: Timestamp,
     /// End of the latest traffic it rests on.
-    #[serde(serialize_with = "timestamp")]
+    #[serde(with = "crate::time::text")]
     #[schemars(with = "DateTime")]
     pub last_seen: Timestamp,
     /// Detections merged into it.
@@ -55,6 +53,13 @@ pub struct Alert {
     pub evidence: Vec<Evidence>,
     /// `open`, `acknowledged` or `closed`.
     pub status: Status,
+    /// Who set the status; absent while nobody has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status_by: Option<String>,
+    /// When it was set.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::time::optional")]
+    #[schemars(with = "Option<DateTime>")]
+    pub status_at: Option<Timestamp>,
     /// The suppression that hides it, if one does.
     pub suppressed_by: Option<String>,
     /// What detections must share to be merged into it, besides the subject.
@@ -72,16 +77,16 @@ pub struct Alert {
     /// The revision that was handed out last; 0 is none.
     #[serde(skip)]
     pub(crate) taken: u32,
-    /// What it is about, as detectors name it.
-    #[serde(skip)]
+    /// What it is about, as detectors name it; `Network` in an alert that was read back.
+    #[serde(skip, default = "unknown_subject")]
     pub subject: Subject,
-    /// The evidence as it can be found in a capture.
+    /// The evidence as it can be found in a capture; empty in an alert that was read back.
     #[serde(skip)]
     pub flows: Vec<EvidenceFlow>,
 }
 
 /// Where an alert stands in its life.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     /// Nobody has looked at it.
@@ -93,8 +98,26 @@ pub enum Status {
     Closed,
 }
 
+impl Status {
+    /// Its name in outputs and filters.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Acknowledged => "acknowledged",
+            Self::Closed => "closed",
+        }
+    }
+
+    /// The status of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Open, Self::Acknowledged, Self::Closed].into_iter().find(|status| status.as_str() == name)
+    }
+}
+
 /// A measured quantity against the threshold it crossed.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Measure {
     /// The quantity, with its unit where it has one.
     pub name: String,
@@ -105,14 +128,14 @@ pub struct Measure {
 }
 
 /// A flow that an alert rests on, with the names by which other tools know it.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Evidence {
     /// The flow's uid, as in `lapwing flows`.
     pub uid: String,
     /// Community ID v1.
     pub community_id: String,
     /// Time of its first packet.
-    #[serde(serialize_with = "timestamp")]
+    #[serde(with = "crate::time::text")]
     #[schemars(with = "DateTime")]
     pub start: Timestamp,
     /// Transport protocol by name, or `ip-NUMBER`.
@@ -152,6 +175,8 @@ impl Alert {
             measured: Vec::new(),
             evidence: Vec::new(),
             status: Status::Open,
+            status_by: None,
+            status_at: None,
             suppressed_by: None,
             merged_kind: merged_kind(detection),
             told_confidence: 0.0,
@@ -310,10 +335,45 @@ enum SeverityName {
 #[schemars(transparent)]
 struct DateTime(#[expect(dead_code, reason = "describes times in the JSON schema")] String);
 
-fn severity_name<S: serde::Serializer>(severity: &Severity, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(severity.as_str())
+mod severity_name {
+    use lapwing_detect::Severity;
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
+    pub(super) fn serialize<S: Serializer>(severity: &Severity, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(severity.as_str())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Severity, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        Severity::from_name(&name).ok_or_else(|| D::Error::custom(format!("'{name}' is not a severity")))
+    }
 }
 
-fn timestamp<S: serde::Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&rfc3339(*time))
+fn unknown_subject() -> Subject {
+    Subject::Network
+}
+
+#[cfg(test)]
+mod tests {
+    use lapwing_decode::Address;
+    use lapwing_detect::KINDS;
+
+    use super::*;
+
+    #[test]
+    fn an_alert_reads_back_as_it_was_written() {
+        let subject = Subject::Host(Address::v4([192, 168, 0, 7]));
+        let mut detection = Detection::new(&KINDS[0], subject, "test", Timestamp::from_micros(1_700_000_000_000_001));
+        detection.evidence.push(EvidenceFlow::from(&lapwing_flow::Flow { uid: 7, ..Default::default() }));
+        let mut alert = Alert::open(&detection);
+        alert.status = Status::Acknowledged;
+        alert.status_by = Some("kim".to_owned());
+        alert.status_at = Some(Timestamp::from_seconds(1_700_000_100));
+        let written = serde_json::to_string(&alert).unwrap();
+        let read: Alert = serde_json::from_str(&written).unwrap();
+        assert_eq!(serde_json::to_string(&read).unwrap(), written);
+        assert_eq!(read.first_seen, alert.first_seen);
+    }
 }

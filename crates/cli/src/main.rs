@@ -1,5 +1,6 @@
 //! The binary `lapwing`: one file per subcommand; parses arguments, calls the engine, picks the exit code.
 
+mod alerts;
 mod baseline;
 mod config;
 mod devices;
@@ -11,10 +12,13 @@ mod models;
 mod monitor;
 mod output;
 mod progress;
+mod query;
 mod report;
 mod scan;
 mod signatures;
 mod sources;
+mod store;
+mod suppress;
 mod train;
 
 use std::io;
@@ -41,6 +45,9 @@ enum Verb {
     Devices(devices::Devices),
     Models(models::Models),
     Signatures(signatures::Signatures),
+    Query(query::Query),
+    Alerts(alerts::Alerts),
+    Suppress(suppress::Suppress),
 }
 
 /// What a verb came to.
@@ -63,6 +70,9 @@ fn main() -> ExitCode {
         Verb::Devices(verb) => verb.run(),
         Verb::Models(verb) => verb.run(),
         Verb::Signatures(verb) => verb.run(),
+        Verb::Query(verb) => verb.run(),
+        Verb::Alerts(verb) => verb.run(),
+        Verb::Suppress(verb) => verb.run(),
     };
     match outcome {
         Ok(Outcome::Done) => ExitCode::SUCCESS,

@@ -65,7 +65,7 @@ pub(crate) fn write(
 }
 
 /// Columns where no terminal says how wide it is.
-const DEFAULT_WIDTH: u16 = 120;
+pub(crate) const DEFAULT_WIDTH: u16 = 120;
 
 fn write_table(alerts: &[Alert], summary: &Summary, on_terminal: bool, out: &mut dyn Write) -> io::Result<()> {
     let color = on_terminal && io::stdout().is_terminal();

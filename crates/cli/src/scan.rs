@@ -7,6 +7,8 @@ use clap::Args;
 use lapwing_alert::{Alert, AlertConfig};
 use lapwing_detect::Severity;
 use lapwing_engine::{Control, Detecting, InputSummary, Summary, write_evidence};
+use lapwing_protocol::LocalNetworks;
+use lapwing_store::Store;
 
 use crate::baseline::Normal;
 use crate::input::{Input, InputOptions, all_read};
@@ -47,12 +49,15 @@ pub(crate) struct Scan {
     /// Write the packets of each alert's evidence into this folder, one small pcap an alert
     #[arg(long, value_name = "DIR")]
     evidence: Option<PathBuf>,
+    /// Keep the alerts in this store too, and leave out those that it suppresses
+    #[arg(long, value_name = "DIR")]
+    store: Option<PathBuf>,
     /// Exit with status 1 when an alert is this severe or worse [default: never]
     #[arg(long, value_name = "SEVERITY", value_parser = severity)]
     fail_on: Option<Severity>,
 }
 
-fn severity(name: &str) -> Result<Severity, String> {
+pub(crate) fn severity(name: &str) -> Result<Severity, String> {
     Severity::from_name(name).ok_or_else(|| "write one of informational, low, medium, high, critical".to_owned())
 }
 
@@ -68,6 +73,8 @@ impl Scan {
         let rules = Rules::read(&input.settings.signatures, &self.signatures, self.no_shipped_signatures)?;
         let read = [inputs.list(), trusted.list(), self.model.clone()].concat();
         let mut out = Output::open(self.output.as_deref(), &read)?;
+        let store =
+            self.store.as_ref().map(|folder| Store::open(folder, LocalNetworks::clone(&input.local))).transpose()?;
         let mut summary = Summary::default();
         summary.not_evaluated.extend(rules.left_out.clone());
         let control = Control::default();
@@ -82,7 +89,10 @@ impl Scan {
                 break;
             }
             match scan(&input, group, &rules, &normal, &control) {
-                Ok((found, read)) => {
+                Ok((mut found, read)) => {
+                    if let Some(store) = &store {
+                        keep(store, &mut found)?;
+                    }
                     evidence.push((group, alerts.len()..alerts.len() + found.len()));
                     alerts.extend(found);
                     summary.add(read);
@@ -139,4 +149,19 @@ fn scan(
     let raised = stage.finish(ran.span.map(|(_, last)| last));
     summary.coverage.extend(raised.lost);
     Ok((raised.alerts, summary))
+}
+
+/// Keeps the alerts, and takes out those that a suppression hides.
+fn keep(store: &Store, alerts: &mut Vec<Alert>) -> Result<()> {
+    store.keep_alerts(alerts)?;
+    let suppressions = store.suppressions()?;
+    let before = alerts.len();
+    alerts.retain(|alert| suppressions.hiding(alert).is_none());
+    if before > alerts.len() {
+        eprintln!(
+            "lapwing: {} alerts are suppressed; `lapwing query alerts --suppressed` shows them",
+            before - alerts.len()
+        );
+    }
+    Ok(())
 }

@@ -1,0 +1,115 @@
+//! What every verb that opens the store has in common.
+
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use lapwing_alert::from_rfc3339;
+use lapwing_capture::Timestamp;
+use lapwing_protocol::LocalNetworks;
+use lapwing_store::{Store, TimeRange};
+
+/// Which store, and what counts as local in it.
+#[derive(Args)]
+pub(crate) struct StoreOptions {
+    /// The store: a folder
+    #[arg(long, value_name = "DIR", env = "LAPWING_STORE")]
+    store: PathBuf,
+    /// Networks whose addresses are devices, as CIDR; repeatable [default: RFC 1918, ULA, link-local]
+    #[arg(long, value_name = "CIDR")]
+    local: Vec<String>,
+}
+
+impl StoreOptions {
+    /// Opens the store; one that is not there is not made, for nothing could be found in it.
+    pub(crate) fn open(&self) -> Result<Store> {
+        if !self.store.is_dir() {
+            bail!("{}: there is no store; `lapwing scan --store` makes one", self.store.display());
+        }
+        Ok(Store::open(&self.store, self.local()?)?)
+    }
+
+    fn local(&self) -> Result<LocalNetworks> {
+        if self.local.is_empty() {
+            return Ok(LocalNetworks::default());
+        }
+        LocalNetworks::parse(self.local.iter().map(String::as_str)).context("--local")
+    }
+}
+
+/// From when to when.
+#[derive(Args)]
+pub(crate) struct TimeOptions {
+    /// From this time on: RFC 3339, a date, or how long ago (90m, 24h, 30d)
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    since: Option<Timestamp>,
+    /// Up to this time
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    until: Option<Timestamp>,
+}
+
+impl TimeOptions {
+    pub(crate) fn range(&self) -> TimeRange {
+        TimeRange { from: self.since, until: self.until }
+    }
+}
+
+/// The wall clock.
+pub(crate) fn now() -> Timestamp {
+    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::default().plus(since_epoch)
+}
+
+/// A moment as people write one.
+pub(crate) fn moment(text: &str) -> Result<Timestamp, String> {
+    if let Some(ago) = duration(text) {
+        return Ok(now().minus(ago));
+    }
+    let written = text.replacen(' ', "T", 1);
+    [written.clone(), format!("{written}Z"), format!("{written}T00:00:00Z")]
+        .iter()
+        .find_map(|text| from_rfc3339(text))
+        .ok_or_else(|| {
+            "write 2026-11-20T18:00:00Z, 2026-11-20 18:00:00 (UTC), 2026-11-20, or how long ago: 90m, 24h, 30d"
+                .to_owned()
+        })
+}
+
+/// A length of time: a number with s, m, h, d or w behind it.
+pub(crate) fn duration(text: &str) -> Option<Duration> {
+    let unit = match text.bytes().last()? {
+        b's' => 1,
+        b'm' => 60,
+        b'h' => 3_600,
+        b'd' => 86_400,
+        b'w' => 7 * 86_400,
+        _ => return None,
+    };
+    let count: u64 = text[..text.len() - 1].parse().ok()?;
+    count.checked_mul(unit).map(Duration::from_secs)
+}
+
+/// Who is at the keyboard, where --by does not say.
+pub(crate) fn who(by: Option<&str>) -> String {
+    let login = || ["LOGNAME", "USER"].into_iter().find_map(|name| std::env::var(name).ok());
+    by.map(ToOwned::to_owned).or_else(login).unwrap_or_else(|| "unknown".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_are_read_as_people_write_them() {
+        let expected = from_rfc3339("2026-11-20T18:00:00Z");
+        for text in ["2026-11-20T18:00:00Z", "2026-11-20 18:00:00", "2026-11-20T19:00:00+01:00"] {
+            assert_eq!(moment(text).ok(), expected, "{text}");
+        }
+        assert_eq!(moment("2026-11-20").ok(), from_rfc3339("2026-11-20T00:00:00Z"));
+        assert!(moment("90m").unwrap() < now());
+        for text in ["", "tomorrow", "5", "99999999999999999999d", "ü"] {
+            assert!(moment(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! What is asked of the store.
+
+use lapwing_alert::Status;
+use lapwing_capture::Timestamp;
+use lapwing_detect::Severity;
+
+/// From a moment on, up to but without another; open where it is `None`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TimeRange {
+    /// The first moment.
+    pub from: Option<Timestamp>,
+    /// The first moment after it.
+    pub until: Option<Timestamp>,
+}
+
+impl TimeRange {
+    /// Everything there is.
+    pub const ALL: Self = Self { from: None, until: None };
+
+    /// From one moment up to another.
+    #[must_use]
+    pub const fn between(from: Timestamp, until: Timestamp) -> Self {
+        Self { from: Some(from), until: Some(until) }
+    }
+
+    /// Whether something that lasted from `first` to `last` was there in the meantime.
+    #[must_use]
+    pub fn touches(&self, first: Timestamp, last: Timestamp) -> bool {
+        self.from.is_none_or(|from| last >= from) && self.until.is_none_or(|until| first < until)
+    }
+}
+
+/// Which alerts: those to which everything applies that is set, the latest first.
+#[derive(Clone, Debug, Default)]
+pub struct AlertQuery {
+    /// Alerts whose traffic touches this.
+    pub time: TimeRange,
+    /// About this host or device.
+    pub device: Option<String>,
+    /// With this host among those concerned.
+    pub peer: Option<String>,
+    /// Of this kind.
+    pub kind: Option<String>,
+    /// This severe or worse.
+    pub severity: Option<Severity>,
+    /// In this state.
+    pub status: Option<Status>,
+    /// With this in title, explanation, device, peers, detectors or rules; capitals or not.
+    pub text: Option<String>,
+    /// Those that a suppression hides too.
+    pub suppressed: bool,
+    /// At most so many; `None` for all.
+    pub limit: Option<usize>,
+}
+
+/// Which devices: those to which everything applies that is set, the one seen last first.
+#[derive(Clone, Debug, Default)]
+pub struct DeviceQuery {
+    /// Devices seen in this time.
+    pub time: TimeRange,
+    /// With this in address, link-layer address, name or vendor; capitals or not.
+    pub text: Option<String>,
+    /// At most so many; `None` for all.
+    pub limit: Option<usize>,
+}
+
+/// A result that may have been cut off at the limit.
+#[derive(Clone, Debug)]
+pub struct Page<T> {
+    /// What was found.
+    pub items: Vec<T>,
+    /// Whether there is more.
+    pub cut: bool,
+}
+
+impl<T> Page<T> {
+    /// From up to one more than the limit.
+    pub(crate) fn new(mut items: Vec<T>, limit: Option<usize>) -> Self {
+        let cut = limit.is_some_and(|limit| items.len() > limit);
+        items.truncate(limit.unwrap_or(usize::MAX));
+        Self { items, cut }
+    }
+}
+
+/// The `LIMIT` of a statement: one more, so that it is known whether there is more.
+pub(crate) fn limit_clause(limit: Option<usize>) -> String {
+    limit.map_or_else(String::new, |limit| format!(" LIMIT {}", limit.saturating_add(1)))
+}
