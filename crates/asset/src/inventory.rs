@@ -13,6 +13,7 @@ use lapwing_decode::{Address, Arp};
 use lapwing_flow::{ConnState, Flow, Half};
 use lapwing_protocol::{LocalNetworks, Observation, Observed, Scope};
 
+use crate::recent::Before;
 use crate::{Change, Device, Mac, News, Prefix, Recent, Service, Volume};
 
 const TCP: u8 = 6;
@@ -194,15 +195,13 @@ impl Inventory {
 
     /// Notes that `mac` carries packets of hosts outside; `device` uses it.
     fn gateway(&mut self, device: Address, mac: Mac, time: Timestamp, changes: &mut Vec<Change>) {
-        let known = self.gateways.len();
-        let is_new = self.gateways.note(mac, time);
+        let new = self.gateways.note(mac, time);
         if let Some(place) = self.by_mac.get(&mac) {
             self.devices[*place as usize].routes = true;
         }
         let Some(place) = self.by_address.get(&device).map(|place| *place as usize) else { return };
         let before = self.devices[place].gateway.replace(mac);
-        if let Some(before) = before
-            && is_new
+        if let (Some(before), Some(Before { known, .. })) = (before, new)
             && before != mac
             && self.is_known(&self.devices[place], time)
         {
@@ -219,19 +218,19 @@ impl Inventory {
         time: Timestamp,
         changes: &mut Vec<Change>,
     ) {
-        let device = &mut self.devices[place];
-        let (known, quiet) = (device.destinations.len(), device.destinations.newest());
-        let is_new = device.destinations.note(Prefix::of(peer), time);
-        if is_new && self.is_known(&self.devices[place], time) {
-            self.tell(place, News::Destination { peer, service }, known, quiet, time, changes);
+        let new = self.devices[place].destinations.note(Prefix::of(peer), time);
+        if let Some(Before { known, newest }) = new
+            && self.is_known(&self.devices[place], time)
+        {
+            self.tell(place, News::Destination { peer, service }, known, newest, time, changes);
         }
     }
 
     fn offer(&mut self, place: usize, peer: Address, service: Service, time: Timestamp, changes: &mut Vec<Change>) {
-        let device = &mut self.devices[place];
-        let (known, quiet) = (device.offers.len(), device.offers.newest());
-        if device.offers.note(service, time) && self.is_known(&self.devices[place], time) {
-            self.tell(place, News::Service { peer, service }, known, quiet, time, changes);
+        if let Some(Before { known, newest }) = self.devices[place].offers.note(service, time)
+            && self.is_known(&self.devices[place], time)
+        {
+            self.tell(place, News::Service { peer, service }, known, newest, time, changes);
         }
     }
 
@@ -273,16 +272,15 @@ impl Inventory {
     ) -> usize {
         self.first.get_or_insert(time);
         let holder = self.by_address.get(&address).map(|place| *place as usize);
-        let mac = mac.filter(|mac| is_unicast(*mac) && (on_link || self.is_own(*mac, address)));
-        let place = match (holder, mac) {
+        let place = match (holder, mac.filter(|mac| self.tells(*mac, address, holder, on_link))) {
             (Some(place), None) => place,
-            (Some(place), Some(mac)) if self.devices[place].mac == Some(mac) => place,
+            (Some(place), mac) if self.devices[place].mac == mac => place,
             (Some(place), Some(mac)) if self.devices[place].mac.is_none() && !self.by_mac.contains_key(&mac) => {
                 self.devices[place].mac = Some(mac);
                 self.by_mac.insert(mac, place as u32);
                 place
             }
-            // What only stood in a frame does not take an address from who was seen to hold it.
+            // A known host without a link-layer address of its own, behind one that another holds.
             (Some(place), Some(_)) if !on_link => place,
             (Some(before), Some(mac)) => {
                 let place = self.of_mac(mac, address, time, changes);
@@ -301,6 +299,15 @@ impl Inventory {
         device.addresses.note(address, time);
         device.last = device.last.max(time);
         place
+    }
+
+    /// Whether the link-layer address tells something about the host. What only stood in a frame does not take an address from
+    /// who was seen to hold it.
+    fn tells(&self, mac: Mac, address: Address, holder: Option<usize>, on_link: bool) -> bool {
+        if !on_link && holder.is_some_and(|place| self.devices[place].mac.is_some()) {
+            return false;
+        }
+        is_unicast(mac) && (on_link || self.is_own(mac, address))
     }
 
     /// Whether a link-layer address that stood in a frame may be that of the host itself: not a router's.

@@ -15,6 +15,15 @@ pub struct Seen<T> {
     pub count: u64,
 }
 
+/// What was there when something new came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Before {
+    /// How many things.
+    pub known: usize,
+    /// When something new was seen last.
+    pub newest: Option<Timestamp>,
+}
+
 /// At most `MOST` things; a newcomer takes the place of the one not seen for longest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recent<T, const MOST: usize> {
@@ -28,20 +37,21 @@ impl<T, const MOST: usize> Default for Recent<T, MOST> {
 }
 
 impl<T: PartialEq + Copy, const MOST: usize> Recent<T, MOST> {
-    /// Notes that `what` was seen; tells whether it is new.
-    pub fn note(&mut self, what: T, time: Timestamp) -> bool {
+    /// Notes that `what` was seen; if it is new, tells what was there before it.
+    pub fn note(&mut self, what: T, time: Timestamp) -> Option<Before> {
         if let Some(seen) = self.seen.iter_mut().find(|seen| seen.what == what) {
             seen.last = seen.last.max(time);
             seen.count += 1;
-            return false;
+            return None;
         }
+        let before = Before { known: self.seen.len(), newest: self.seen.iter().map(|seen| seen.first).max() };
         let seen = Seen { what, first: time, last: time, count: 1 };
         if self.seen.len() < MOST {
             self.seen.push(seen);
         } else if let Some(oldest) = self.seen.iter_mut().min_by_key(|seen| seen.last) {
             *oldest = seen;
         }
-        true
+        Some(before)
     }
 
     /// Forgets `what` if it was first seen at `since` or later.
@@ -52,12 +62,6 @@ impl<T: PartialEq + Copy, const MOST: usize> Recent<T, MOST> {
     /// Whether it was seen and not forgotten.
     pub fn contains(&self, what: T) -> bool {
         self.seen.iter().any(|seen| seen.what == what)
-    }
-
-    /// When something new was seen last.
-    #[must_use]
-    pub fn newest(&self) -> Option<Timestamp> {
-        self.seen.iter().map(|seen| seen.first).max()
     }
 
     /// What was seen, in the order in which it came.
@@ -86,10 +90,11 @@ mod tests {
     fn what_was_not_seen_for_longest_makes_room() {
         let at = Timestamp::from_seconds;
         let mut recent = Recent::<u8, 2>::default();
-        assert!(recent.note(1, at(1)) && recent.note(2, at(2)) && !recent.note(1, at(3)));
-        assert!(recent.note(3, at(4)));
+        assert_eq!(recent.note(1, at(1)), Some(Before { known: 0, newest: None }));
+        assert_eq!(recent.note(2, at(2)), Some(Before { known: 1, newest: Some(at(1)) }));
+        assert_eq!(recent.note(1, at(3)), None);
+        assert_eq!(recent.note(3, at(4)), Some(Before { known: 2, newest: Some(at(2)) }));
         assert!(recent.contains(1) && !recent.contains(2));
-        assert_eq!(recent.newest(), Some(at(4)));
         recent.forget(3, at(5));
         assert!(recent.contains(3), "it was there before");
         recent.forget(3, at(4));
