@@ -116,6 +116,19 @@ fn evidence_is_a_small_capture_an_alert() {
 }
 
 #[test]
+fn an_alert_that_rests_on_no_flow_gets_its_arp_packets() {
+    let folder = tempfile::tempdir().unwrap();
+    let (clean, suspicious) = (corpus("first-look/clean.pcap"), corpus("first-look/suspicious.pcap"));
+    let evidence = text(folder.path());
+    lapwing(&["scan", text(&suspicious), "--baseline", text(&clean), "--evidence", evidence]).code(0);
+    let names = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let names: Vec<String> = names.collect();
+    for kind in ["arp-spoofing-", "address-conflict-", "new-device-"] {
+        assert!(names.iter().any(|name| name.starts_with(kind)), "{kind}: {names:?}");
+    }
+}
+
+#[test]
 fn every_line_of_eve_has_the_fields_that_its_consumers_read() {
     for name in ["first-look/suspicious.pcap", "icmp-flood/capture.pcap.zst", "amplification-dns/capture.pcap.zst"] {
         let done = lapwing(&["scan", text(&corpus(name)), "--format", "eve"]).code(0);

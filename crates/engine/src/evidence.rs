@@ -52,6 +52,8 @@ struct Wanted {
     flows: HashMap<FlowKey, Vec<(usize, u64, u64)>>,
     /// By link-layer address: the alert, and the times between which its ARP packets count.
     devices: HashMap<[u8; 6], Vec<(usize, Timestamp, Timestamp)>>,
+    /// By address: the same for alerts that rest on no flow.
+    hosts: HashMap<Address, Vec<(usize, Timestamp, Timestamp)>>,
 }
 
 /// The file of one alert, opened at its first frame.
@@ -103,14 +105,17 @@ pub fn write_evidence(inputs: &[PathBuf], alerts: &[Alert], directory: &Path) ->
 
 impl Wanted {
     fn by(alerts: &[&Alert]) -> Self {
-        let mut wanted = Self { flows: HashMap::new(), devices: HashMap::new() };
+        let mut wanted = Self { flows: HashMap::new(), devices: HashMap::new(), hosts: HashMap::new() };
         for (place, alert) in alerts.iter().enumerate() {
             for flow in &alert.flows {
                 let key = key(flow.originator, flow.responder, flow.protocol);
                 wanted.flows.entry(key).or_default().push((place, flow.first_frame, flow.last_frame));
             }
-            if let Subject::Device(mac) = alert.subject {
-                wanted.devices.entry(mac).or_default().push((place, alert.first_seen, alert.last_seen));
+            let span = (place, alert.first_seen, alert.last_seen);
+            match alert.subject {
+                Subject::Device(mac) => wanted.devices.entry(mac).or_default().push(span),
+                Subject::Host(host) if alert.flows.is_empty() => wanted.hosts.entry(host).or_default().push(span),
+                _ => {}
             }
         }
         wanted
@@ -134,11 +139,11 @@ impl Wanted {
             }
         }
         for arp in &packets.arps {
-            for mac in [arp.frame_source, arp.sender_mac] {
-                for &(alert, first, last) in self.devices.get(&mac).into_iter().flatten() {
-                    if (first..=last).contains(&arp.time) {
-                        take(alert)?;
-                    }
+            let devices = [arp.frame_source, arp.sender_mac].map(|mac| self.devices.get(&mac));
+            let host = self.hosts.get(&Address::v4(arp.sender_address));
+            for &(alert, first, last) in devices.into_iter().chain([host]).flatten().flatten() {
+                if (first..=last).contains(&arp.time) {
+                    take(alert)?;
                 }
             }
         }
