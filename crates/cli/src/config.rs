@@ -1,10 +1,66 @@
-//! `lapwing.toml`: read and checked before anything starts.
+//! `lapwing.toml`: read and checked before anything starts; `lapwing config`.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
+use clap::{Args, Subcommand};
 use lapwing_engine::Config;
+use lapwing_export::check_settings;
+
+use crate::{Outcome, output};
+
+/// Check settings, or show them with what they leave out
+#[derive(Args)]
+#[command(after_help = "Examples:\n  lapwing config check lapwing.toml\n  lapwing config show > lapwing.toml")]
+pub(crate) struct ConfigVerb {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Say what is wrong with a configuration, its receivers' secrets and certificates included; nothing is sent
+    #[command(after_help = "Example:\n  lapwing config check lapwing.toml")]
+    Check {
+        /// The configuration
+        file: PathBuf,
+    },
+    /// Print every setting, the defaults where the file says nothing, as a file that could be read; secrets are not shown
+    #[command(after_help = "Example:\n  lapwing config show lapwing.toml --json")]
+    Show {
+        /// The configuration [default: none, which shows the defaults]
+        file: Option<PathBuf>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+impl ConfigVerb {
+    pub(crate) fn run(&self) -> Result<Outcome> {
+        match &self.what {
+            What::Check { file } => {
+                let settings = read(Some(file))?;
+                let folders = &settings.signatures.folders;
+                if let Some(folder) = folders.iter().find(|folder| !folder.exists()) {
+                    bail!("{}: signatures.folders: {} is not there", file.display(), folder.display());
+                }
+                check_settings(&settings.export()).with_context(|| file.display().to_string())?;
+                output::print(&format!("{}: well-formed, {} receivers\n", file.display(), settings.sinks.len()))?;
+            }
+            What::Show { file, json } => {
+                let settings = read(file.as_deref())?;
+                if *json {
+                    output::print_json(&serde_json::to_value(&settings)?)?;
+                } else {
+                    output::print(&toml::to_string(&settings).context("the settings cannot be shown")?)?;
+                }
+            }
+        }
+        Ok(Outcome::Done)
+    }
+}
 
 /// No configuration comes near; what is larger is something else.
 const MOST_BYTES: u64 = 1 << 20;

@@ -3,6 +3,7 @@
 mod alerts;
 mod baseline;
 mod config;
+mod delivery;
 mod devices;
 mod features;
 mod flows;
@@ -15,6 +16,7 @@ mod progress;
 mod query;
 mod report;
 mod scan;
+mod selftest;
 mod signatures;
 mod sources;
 mod store;
@@ -48,6 +50,8 @@ enum Verb {
     Query(query::Query),
     Alerts(alerts::Alerts),
     Suppress(suppress::Suppress),
+    Selftest(selftest::Selftest),
+    Config(config::ConfigVerb),
 }
 
 /// What a verb came to.
@@ -73,6 +77,8 @@ fn main() -> ExitCode {
         Verb::Query(verb) => verb.run(),
         Verb::Alerts(verb) => verb.run(),
         Verb::Suppress(verb) => verb.run(),
+        Verb::Selftest(verb) => verb.run(),
+        Verb::Config(verb) => verb.run(),
     };
     match outcome {
         Ok(Outcome::Done) => ExitCode::SUCCESS,

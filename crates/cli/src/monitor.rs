@@ -1,10 +1,12 @@
 //! `lapwing monitor`.
 
+mod metered;
 mod told;
 mod watch;
 mod written;
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -19,10 +21,13 @@ use lapwing_engine::{Control, Detecting, Summary, Watching};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::baseline::Normal;
+use crate::delivery::Delivering;
 use crate::input::{Input, RunOptions};
 use crate::signatures::Rules;
 use crate::sources::Named;
 use crate::{Outcome, output};
+use metered::Metered;
+pub(crate) use told::Sink;
 use told::Told;
 use written::{Form, Written};
 
@@ -57,6 +62,9 @@ pub(crate) struct Monitor {
     /// Append alerts to this file [default: standard output]
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Serve metrics for Prometheus at this address: http://ADDR/metrics; whoever can reach it can read them
+    #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = "127.0.0.1:9469")]
+    metrics: Option<SocketAddr>,
     /// Hear only what is addressed to this machine
     #[arg(long)]
     no_promiscuous: bool,
@@ -99,7 +107,19 @@ impl Monitor {
         }
         let form = self.format.unwrap_or_else(|| Form::of(self.output.as_deref()));
         let written = Written::open(self.output.as_deref(), form).context("the alerts cannot be written")?;
-        let told = Told::new(vec![Box::new(written)], read_rules, Arc::clone(&stop));
+        let mut sinks: Vec<Box<dyn Sink>> = vec![Box::new(written)];
+        let delivering = Delivering::live(&input.settings)?;
+        if let Some(address) = self.metrics.or(input.settings.metrics.listen) {
+            let metered = Metered::start(address, source.status())?;
+            if let Some(delivering) = &delivering {
+                delivering.show_in(metered.metrics());
+            }
+            sinks.push(Box::new(metered));
+        }
+        if let Some(delivering) = delivering {
+            sinks.push(Box::new(delivering));
+        }
+        let told = Told::new(sinks, read_rules, Arc::clone(&stop));
         eprintln!("lapwing: listening to {}", self.interface.join(", "));
         let (status, control) = (source.status(), Control::default());
         let mut stage = Watching::new(detecting, told, reload);

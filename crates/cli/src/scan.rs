@@ -11,6 +11,7 @@ use lapwing_protocol::LocalNetworks;
 use lapwing_store::Store;
 
 use crate::baseline::Normal;
+use crate::delivery::Delivering;
 use crate::input::{Input, InputOptions, all_read};
 use crate::output::Output;
 use crate::report::{self, Format};
@@ -52,6 +53,9 @@ pub(crate) struct Scan {
     /// Keep the alerts in this store too, and leave out those that it suppresses
     #[arg(long, value_name = "DIR")]
     store: Option<PathBuf>,
+    /// Send the alerts to the receivers that the configuration names under [sinks] too
+    #[arg(long)]
+    deliver: bool,
     /// Exit with status 1 when an alert is this severe or worse [default: never]
     #[arg(long, value_name = "SEVERITY", value_parser = severity)]
     fail_on: Option<Severity>,
@@ -75,6 +79,7 @@ impl Scan {
         let mut out = Output::open(self.output.as_deref(), &read)?;
         let store =
             self.store.as_ref().map(|folder| Store::open(folder, LocalNetworks::clone(&input.local))).transpose()?;
+        let delivering = self.deliver.then(|| Delivering::now(&input.settings)).transpose()?;
         let mut summary = Summary::default();
         summary.not_evaluated.extend(rules.left_out.clone());
         let control = Control::default();
@@ -122,6 +127,9 @@ impl Scan {
                     eprintln!("lapwing: {left_out} alerts, the least severe, got no evidence file: there are too many");
                 }
             }
+        }
+        if let Some(delivering) = delivering {
+            delivering.deliver(&alerts)?;
         }
         all_read(&summary)?;
         let found = self.fail_on.is_some_and(|limit| alerts.iter().any(|alert| alert.severity >= limit));

@@ -45,6 +45,10 @@ fn every_verb_shows_an_example() {
         &["signatures", "check"],
         &["signatures", "list"],
         &["signatures", "test"],
+        &["selftest"],
+        &["config"],
+        &["config", "check"],
+        &["config", "show"],
     ] {
         let (status, help, _) = lapwing(&[verb, &["--help"]].concat());
         assert_eq!(status, 0);
@@ -215,67 +219,103 @@ fn reference() -> String {
     let schema = serde_json::to_value(schemars::schema_for!(lapwing_engine::Config)).unwrap();
     let mut page = "# lapwing.toml\n\nRendered from the types by a test. `lapwing VERB … --config lapwing.toml` reads it; no file is read \
                     unless it is named, and\nan argument wins over it. A key that is not listed is refused, and so is a value out \
-                    of its range, with file, line, key and range.\n\n\
+                    of its range, with file, line, key and range.\n`lapwing config check` does only that, `lapwing config show` \
+                    prints every setting.\n\n\
                     ```toml\nlocal = [\"192.168.0.0/16\"]\n\n[capture]\nfilter = \"not port 22\"\n\n[train]\nbudget = 0.5\n```\n"
         .to_owned();
-    table(&schema, &schema, "Top level, before any table", &mut page);
-    for (name, property) in schema["properties"].as_object().unwrap() {
-        if let Some(target) = table_of(property) {
-            table(&schema, &schema["$defs"][target], &format!("[{name}]"), &mut page);
-        }
-    }
+    Reference { definitions: &schema["$defs"] }.table(&schema, "", &mut page);
     page
 }
 
-/// The definition that a key refers to, if it is a table of keys.
-fn table_of(property: &serde_json::Value) -> Option<&str> {
-    property["$ref"].as_str()?.strip_prefix("#/$defs/")
+/// Renders tables of keys; those inside a table follow it.
+struct Reference<'a> {
+    definitions: &'a serde_json::Value,
 }
 
-fn table(root: &serde_json::Value, object: &serde_json::Value, heading: &str, page: &mut String) {
-    let description = if object == root { "" } else { object["description"].as_str().unwrap() };
-    page.push_str(&format!("\n## {heading}\n\n"));
-    if !description.is_empty() {
-        page.push_str(&format!("{}\n\n", description.replace('\n', " ")));
-    }
-    page.push_str("| key | value | default | meaning |\n|---|---|---|---|\n");
-    for (key, property) in object["properties"].as_object().unwrap() {
-        if table_of(property).is_some() {
-            continue;
+impl<'a> Reference<'a> {
+    fn table(&self, object: &'a serde_json::Value, path: &str, page: &mut String) {
+        let heading = if path.is_empty() { "Top level, before any table".to_owned() } else { format!("[{path}]") };
+        page.push_str(&format!("\n## {heading}\n\n"));
+        if !path.is_empty() {
+            let description = object["description"].as_str().expect("every table is documented");
+            page.push_str(&format!("{}\n\n", description.replace('\n', " ")));
         }
-        let meaning = property["description"].as_str().expect("every key is documented");
-        let default = match &property["default"] {
-            serde_json::Value::Null => "none".to_owned(),
-            value => format!("`{value}`"),
-        };
-        page.push_str(&format!("| `{key}` | {} | {default} | {} |\n", value_of(property), meaning.replace('\n', " ")));
+        page.push_str("| key | value | default | meaning |\n|---|---|---|---|\n");
+        let properties = object["properties"].as_object().unwrap();
+        for (key, property) in properties.iter().filter(|(_, property)| self.table_of(property).is_none()) {
+            let meaning = property["description"].as_str().expect("every key is documented");
+            let is_required = object["required"].as_array().is_some_and(|keys| keys.iter().any(|known| known == key));
+            let default = match &property["default"] {
+                serde_json::Value::Null if is_required => "required".to_owned(),
+                serde_json::Value::Null => "none".to_owned(),
+                value => format!("`{value}`"),
+            };
+            let value = self.value_of(property);
+            page.push_str(&format!("| `{key}` | {value} | {default} | {} |\n", meaning.replace('\n', " ")));
+        }
+        let prefix = if path.is_empty() { String::new() } else { format!("{path}.") };
+        for (key, property) in properties {
+            let Some((table, named)) = self.table_of(property) else { continue };
+            let heading = format!("{prefix}{key}{}", if named { ".NAME" } else { "" });
+            // Every receiver has the same table of whom to trust; it is shown once.
+            if !page.contains("tls]\n") || key != "tls" {
+                self.table(table, &heading, page);
+            }
+        }
     }
-}
 
-/// What may stand for a key: type and range.
-fn value_of(property: &serde_json::Value) -> String {
-    if let Some(names) = property["enum"].as_array() {
-        return names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or ");
+    /// The table of keys that a key stands for, if it does, and whether there are several under names of their own.
+    fn table_of(&self, property: &'a serde_json::Value) -> Option<(&'a serde_json::Value, bool)> {
+        let target = self.target(property)?;
+        if target["properties"].is_object() {
+            return Some((target, false));
+        }
+        let named = self.target(&target["additionalProperties"])?;
+        named["properties"].is_object().then_some((named, true))
     }
-    if let Some(one) = property["anyOf"].as_array().and_then(|any| any.iter().find(|one| one["type"] != "null")) {
-        return value_of(one);
+
+    /// What a key refers to, optional or not.
+    fn target(&self, property: &'a serde_json::Value) -> Option<&'a serde_json::Value> {
+        if let Some(reference) = property["$ref"].as_str() {
+            return Some(&self.definitions[reference.strip_prefix("#/$defs/")?]);
+        }
+        let one = property["anyOf"].as_array().and_then(|any| any.iter().find(|one| one["type"] != "null"));
+        one.map_or_else(|| property.is_object().then_some(property), |one| self.target(one))
     }
-    let kind = match &property["type"] {
-        serde_json::Value::Array(kinds) => kinds.iter().find(|kind| **kind != "null").unwrap().clone(),
-        kind => kind.clone(),
-    };
-    let range = match (&property["minimum"], &property["maximum"]) {
-        (least, most) if most.is_number() => format!(", {least} to {most}"),
-        (least, _) if least.is_number() => format!(", {least} or more"),
-        _ if property["exclusiveMinimum"].is_number() => format!(", above {}", property["exclusiveMinimum"]),
-        _ => String::new(),
-    };
-    let name = match kind.as_str().unwrap() {
-        "integer" => "whole number",
-        "number" => "number",
-        "boolean" => "`true` or `false`",
-        "array" => "list of texts",
-        _ => "text",
-    };
-    format!("{name}{range}")
+
+    /// What may stand for a key: type and range.
+    fn value_of(&self, property: &'a serde_json::Value) -> String {
+        let property = self.target(property).unwrap();
+        let names = |names: Vec<&serde_json::Value>| {
+            names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or ")
+        };
+        if let Some(values) = property["enum"].as_array() {
+            return names(values.iter().collect());
+        }
+        if let Some(one_of) = property["oneOf"].as_array() {
+            let each = one_of.iter().flat_map(|one| match one["enum"].as_array() {
+                Some(values) => values.iter().collect(),
+                None => vec![&one["const"]],
+            });
+            return names(each.collect());
+        }
+        let kind = match &property["type"] {
+            serde_json::Value::Array(kinds) => kinds.iter().find(|kind| **kind != "null").unwrap(),
+            kind => kind,
+        };
+        let range = match (&property["minimum"], &property["maximum"]) {
+            (least, most) if most.is_number() => format!(", {least} to {most}"),
+            (least, _) if least.is_number() => format!(", {least} or more"),
+            _ if property["exclusiveMinimum"].is_number() => format!(", above {}", property["exclusiveMinimum"]),
+            _ => String::new(),
+        };
+        let name = match kind.as_str().unwrap_or_else(|| panic!("{property}")) {
+            "integer" => "whole number",
+            "number" => "number",
+            "boolean" => "`true` or `false`",
+            "array" => "list of texts",
+            _ => "text",
+        };
+        format!("{name}{range}")
+    }
 }

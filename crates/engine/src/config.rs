@@ -1,5 +1,6 @@
 //! Settings of a run: `lapwing.toml`, and what the pipeline takes from it.
 
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,6 +8,7 @@ use std::time::Duration;
 use lapwing_alert::AlertConfig;
 use lapwing_capture::Filter;
 use lapwing_decode::DecodeOptions;
+use lapwing_export::{DeliveryConfig, ExportConfig, Sinks};
 use lapwing_flow::{Checksums, FlowConfig, ReassemblyLimits};
 use lapwing_learn::ForestSettings;
 use lapwing_protocol::LocalNetworks;
@@ -35,6 +37,12 @@ pub struct Config {
     pub alert: AlertSettings,
     /// How models are trained, by `train` and by `scan --baseline`.
     pub train: TrainSettings,
+    /// How alerts are delivered.
+    pub delivery: DeliveryConfig,
+    /// Who alerts are delivered to, by `monitor` and by `scan --deliver`.
+    pub sinks: Sinks,
+    /// What is shown of a run while it goes on.
+    pub metrics: MetricsSettings,
 }
 
 /// Which frames are looked at.
@@ -81,6 +89,16 @@ pub struct AlertSettings {
     pub longest_seconds: Count<1, 31_536_000>,
     /// Alerts kept; beyond it the least severe and oldest are let go and counted.
     pub capacity: Count<16, 1_048_576>,
+}
+
+/// What `monitor` shows of itself to Prometheus.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct MetricsSettings {
+    /// `ADDRESS:PORT` at which `/metrics` is served. Whoever can reach it can read it: `127.0.0.1:9469` is for this machine
+    /// alone. Without it nothing listens.
+    #[schemars(with = "Option<String>")]
+    pub listen: Option<SocketAddr>,
 }
 
 /// How models are trained.
@@ -169,6 +187,12 @@ impl Config {
         config.flow.checksums = self.flow.checksums;
         config.flow.vlan_in_key = self.flow.vlan_in_key;
         config
+    }
+
+    /// What the exporter takes from it.
+    #[must_use]
+    pub fn export(&self) -> ExportConfig {
+        ExportConfig { delivery: self.delivery.clone(), sinks: self.sinks.clone() }
     }
 
     /// The networks whose addresses are devices.

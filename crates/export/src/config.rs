@@ -29,8 +29,8 @@ pub type Sinks = BTreeMap<SinkName, SinkConfig>;
 pub struct DeliveryConfig {
     /// Name of this sensor in what is sent. Without it the machine's host name.
     pub sensor: Option<String>,
-    /// Folder of the spool, which keeps what waits to be delivered. Without it `spool` in the data folder; `scan` keeps in
-    /// memory what waits.
+    /// Folder of the spool, which keeps what waits to be delivered: what `monitor` could not deliver is delivered when it runs
+    /// again. Without it that is kept in memory and lost at the end.
     pub spool: Option<PathBuf>,
     /// Size of the spool at most, in MiB; when full, the oldest goes and is counted.
     pub spool_megabytes: NonZeroU32,
@@ -39,7 +39,7 @@ pub struct DeliveryConfig {
     pub sync_seconds: u32,
     /// Memory for what waits while the disk refuses it, in MiB.
     pub memory_megabytes: NonZeroU32,
-    /// Seconds that `scan --deliver` waits for receivers before it gives up.
+    /// Seconds that `scan --deliver` and `selftest` wait for receivers before they give up.
     pub patience_seconds: NonZeroU32,
 }
 

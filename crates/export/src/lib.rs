@@ -47,5 +47,5 @@ pub use secret::{Secret, Url};
 pub use sink::{Outcome, Sink};
 pub use spool::SpoolStatus;
 pub use status::SinkStatus;
-pub use synthetic::{Check, check_sinks, synthetic_alert};
+pub use synthetic::{Check, check_settings, check_sinks, synthetic_alert};
 pub use tls::TlsConfig;

@@ -44,6 +44,14 @@ pub struct Check {
     pub failed: Option<String>,
 }
 
+/// Checks settings as far as that goes without sending anything: secrets and certificates are read, addresses understood.
+///
+/// # Errors
+/// When a sink cannot be built from its settings.
+pub fn check_settings(config: &ExportConfig) -> Result<(), SinkError> {
+    sink::build_all(config).map(drop)
+}
+
 /// Sends one alert through every configured sink at once, whatever the sink's routing, past the spool and without a second
 /// attempt. Takes `timeout` at most.
 ///

@@ -12,7 +12,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Whom to trust, and who we are.
+/// Whom to trust, and who we are. `mqtt`, `syslog` and `webhook` have this table too; `mqtt` speaks TLS when it is there.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TlsConfig {

@@ -221,9 +221,9 @@ mod tests {
         let looks = std::sync::atomic::AtomicU32::new(0);
         metrics.before_rendering(move |metrics| {
             let look = 1 + looks.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            metrics.set(&names::FLOWS_ACTIVE, &[], f64::from(look));
+            metrics.set(&names::EXPORT_SPOOL_BYTES, &[], f64::from(look));
         });
-        assert!(metrics.render().contains("lapwing_flows_active 1\n"));
-        assert!(metrics.render().contains("lapwing_flows_active 2\n"));
+        assert!(metrics.render().contains("lapwing_export_spool_bytes 1\n"));
+        assert!(metrics.render().contains("lapwing_export_spool_bytes 2\n"));
     }
 }

@@ -67,9 +67,15 @@ impl Settings for FileConfig {
     }
 
     fn build(&self, _context: &Context) -> Result<Box<dyn Sink>, String> {
-        let mut sink = Lines { config: self.clone(), open: None };
-        sink.open().map_err(|error| format!("{}: {error}", self.path.display()))?;
-        Ok(Box::new(sink))
+        // Looked at, not made: settings are checked by building what they describe.
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        if !folder.is_dir() {
+            return Err(format!("{}: there is no folder {}; make it first", self.path.display(), folder.display()));
+        }
+        match OpenOptions::new().append(true).open(&self.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(format!("{}: {error}", self.path.display())),
+            _ => Ok(Box::new(Lines { config: self.clone(), open: None })),
+        }
     }
 
     fn wants_eve(&self) -> bool {

@@ -11,9 +11,10 @@ use lapwing_export::{ExportConfig, Exporter, Notice, Options, synthetic_alert};
 /// Whatever a test waits for takes far less; it only bounds a failure.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
 
-/// An alert with this id.
+/// An alert with this id, at a time of its own.
 pub(crate) fn alert(id: &str) -> Alert {
-    let mut alert = synthetic_alert(Timestamp::from_seconds(1_800_000_000));
+    let spread = id.bytes().fold(0, |sum: i64, byte| (sum * 131 + i64::from(byte)) % 10_000_019);
+    let mut alert = synthetic_alert(Timestamp::from_seconds(1_700_000_000 + spread));
     id.clone_into(&mut alert.id);
     alert
 }

@@ -1,0 +1,266 @@
+//! Deliveries to real receivers, each stopped for a while and started again: nothing is lost, and what comes twice carries the
+//! same id. The programs are Debian packages that `.ci/run` installs; each test starts its own on a loopback port.
+
+#![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+
+use common::{LONG, ids, offer, one_sink, start, until};
+use lapwing_export::ExportConfig;
+use lapwing_export::metrics::{Metrics, MetricsListener, names};
+use serde_json::Value;
+
+/// A program that is ended with the test, whatever comes of it.
+struct Program {
+    command: Command,
+    child: Option<Child>,
+    port: u16,
+}
+
+impl Program {
+    fn new(name: &str, port: u16, arguments: &[&str]) -> Self {
+        let mut command = Command::new(name);
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        Self { command, child: None, port }
+    }
+
+    /// Starts it, and waits until its port answers.
+    fn start(&mut self) {
+        self.child = Some(self.command.spawn().unwrap());
+        until("the receiver listens", || TcpStream::connect(("127.0.0.1", self.port)).is_ok());
+    }
+
+    /// Ends it as a service manager does, and waits for its end.
+    fn stop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            Command::new("kill").arg(child.id().to_string()).status().unwrap();
+            child.wait().unwrap();
+        }
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// The body of the answer.
+fn http(port: u16, request: &str) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    write!(stream, "{request} HTTP/1.0\r\nHost: localhost\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer.split_once("\r\n\r\n").unwrap_or_default().1.to_owned()
+}
+
+/// Delivers before, during and after an outage of the receiver, and gives the ids of everything.
+fn through_an_outage(config: &ExportConfig, receiver: &mut Program) -> BTreeSet<String> {
+    let folder = tempfile::tempdir().unwrap();
+    let exporter = start(config, folder.path(), |_| {});
+    let stages = [ids("before", 40), ids("during", 40), ids("after", 40)];
+    offer(&exporter, &stages[0]);
+    assert!(exporter.flush(LONG));
+    receiver.stop();
+    offer(&exporter, &stages[1]);
+    until("the outage is noticed", || exporter.status()[0].failing);
+    receiver.start();
+    offer(&exporter, &stages[2]);
+    assert!(exporter.flush(LONG), "{:?}", exporter.status());
+    let status = &exporter.status()[0];
+    assert_eq!((status.rejected, status.dropped, status.queued), (0, 0, 0));
+    exporter.close(LONG);
+    stages.concat().into_iter().collect()
+}
+
+/// The ids in a file with an alert a line.
+fn ids_in(path: &Path) -> BTreeSet<String> {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    let id = |line: &str| serde_json::from_str::<Value>(line).ok()?["id"].as_str().map(str::to_owned);
+    text.lines().filter_map(id).collect()
+}
+
+#[test]
+#[ignore = "needs rsyslog"]
+fn rsyslog_gets_everything() {
+    for (module, transport) in [("imtcp", "tcp"), ("imudp", "udp")] {
+        let folder = tempfile::tempdir().unwrap();
+        let (settings, out, port) = (folder.path().join("rsyslog.conf"), folder.path().join("out"), free_port());
+        // With UDP there is no port to wait for; the TCP one beside it says when rsyslog is there.
+        let beside = free_port();
+        let extra = if transport == "udp" {
+            format!("module(load=\"imtcp\")\ninput(type=\"imtcp\" port=\"{beside}\" address=\"127.0.0.1\")\n")
+        } else {
+            String::new()
+        };
+        fs::write(
+            &settings,
+            format!(
+                "global(maxMessageSize=\"64k\")\nmodule(load=\"{module}\")\n{extra}\
+                 input(type=\"{module}\" port=\"{port}\" address=\"127.0.0.1\")\n\
+                 template(name=\"message\" type=\"string\" string=\"%msg%\\n\")\n\
+                 action(type=\"omfile\" file=\"{}\" template=\"message\")\n",
+                out.display()
+            ),
+        )
+        .unwrap();
+        let pid = folder.path().join("pid");
+        let arguments = ["-n", "-f", text(&settings), "-i", text(&pid)];
+        let mut rsyslog = Program::new("rsyslogd", if transport == "udp" { beside } else { port }, &arguments);
+        rsyslog.start();
+        let sink = format!(r#""syslog": {{"address": "127.0.0.1:{port}", "transport": "{transport}"}}"#);
+        let sent = through_an_outage(&one_sink(&sink), &mut rsyslog);
+        until("rsyslog has written everything", || ids_in(&out).is_superset(&sent));
+        assert_eq!(ids_in(&out), sent);
+    }
+}
+
+#[test]
+#[ignore = "needs influxdb (1.6)"]
+fn influxdb_gets_everything_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let (settings, port) = (folder.path().join("influxdb.conf"), free_port());
+    let data = folder.path().display();
+    fs::write(
+        &settings,
+        format!(
+            "reporting-disabled = true\nbind-address = \"127.0.0.1:{}\"\n[meta]\ndir = \"{data}/meta\"\n\
+             [data]\ndir = \"{data}/data\"\nwal-dir = \"{data}/wal\"\n[http]\nbind-address = \"127.0.0.1:{port}\"\n",
+            free_port()
+        ),
+    )
+    .unwrap();
+    let mut influxdb = Program::new("influxd", port, &["-config", text(&settings)]);
+    influxdb.start();
+    http(port, "POST /query?q=CREATE%20DATABASE%20lapwing");
+    let sink = format!(r#""influx": {{"url": "http://127.0.0.1:{port}", "database": "lapwing"}}"#);
+    let points = || -> Vec<String> {
+        let answer = http(port, "GET /query?db=lapwing&q=SELECT%20id%20FROM%20lapwing_alert");
+        let answer: Value = serde_json::from_str(&answer).unwrap();
+        let rows = answer["results"][0]["series"][0]["values"].as_array().cloned().unwrap_or_default();
+        rows.iter().map(|row| row[1].as_str().unwrap().to_owned()).collect()
+    };
+    // The same twice: what came again has replaced what was there.
+    for _ in 0..2 {
+        let sent = through_an_outage(&one_sink(&sink), &mut influxdb);
+        assert_eq!(points().len(), sent.len());
+        assert_eq!(points().into_iter().collect::<BTreeSet<_>>(), sent);
+    }
+}
+
+#[test]
+#[ignore = "needs mosquitto and mosquitto-clients"]
+fn mosquitto_gets_everything() {
+    let folder = tempfile::tempdir().unwrap();
+    let (settings, out, port) = (folder.path().join("mosquitto.conf"), folder.path().join("out"), free_port());
+    // The subscriber's session outlives the broker, as does what waits for it.
+    fs::write(
+        &settings,
+        format!(
+            "listener {port} 127.0.0.1\nallow_anonymous true\nuser root\npersistence true\npersistence_location {}/\n",
+            folder.path().display()
+        ),
+    )
+    .unwrap();
+    let mut mosquitto = Program::new("mosquitto", port, &["-c", text(&settings)]);
+    mosquitto.start();
+    let port_text = port.to_string();
+    let arguments = [
+        "-oL",
+        "mosquitto_sub",
+        "-h",
+        "127.0.0.1",
+        "-p",
+        &port_text,
+        "-t",
+        "#",
+        "-q",
+        "1",
+        "-i",
+        "test",
+        "-c",
+        "-F",
+        "%t\t%p",
+    ];
+    let mut subscriber = Program::new("stdbuf", port, &arguments);
+    subscriber.command.stdout(File::create(&out).unwrap());
+    subscriber.start();
+    let received = |topic: &str| -> Vec<String> {
+        let text = fs::read_to_string(&out).unwrap();
+        text.lines()
+            .filter_map(|line| line.split_once('\t'))
+            .filter(|(of, _)| *of == topic)
+            .map(|(_, payload)| payload.to_owned())
+            .collect()
+    };
+    // Its subscription is there once it hears itself being asked.
+    until("the subscriber listens", || {
+        Command::new("mosquitto_pub")
+            .args(["-h", "127.0.0.1", "-p", &port_text, "-t", "ready", "-m", "1"])
+            .status()
+            .unwrap();
+        !received("ready").is_empty()
+    });
+    let sent = through_an_outage(&one_sink(&format!(r#""mqtt": {{"address": "127.0.0.1:{port}"}}"#)), &mut mosquitto);
+    let got = || -> BTreeSet<String> {
+        let id = |payload: &String| serde_json::from_str::<Value>(payload).ok()?["id"].as_str().map(str::to_owned);
+        received("lapwing/barn/alert").iter().filter_map(id).collect()
+    };
+    until("the subscriber has everything", || got().is_superset(&sent));
+    assert_eq!(got(), sent);
+    until("the sensor has left", || received("lapwing/barn/status").last().is_some_and(|status| status == "offline"));
+    assert!(!received("homeassistant/event/lapwing_barn/alert/config").is_empty());
+}
+
+#[test]
+#[ignore = "needs prometheus"]
+fn prometheus_reads_the_metrics_and_misses_nothing_while_it_is_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let metrics = Arc::new(Metrics::default());
+    let listener = MetricsListener::start(SocketAddr::from(([127, 0, 0, 1], 0)), Arc::clone(&metrics)).unwrap();
+    let (settings, port) = (folder.path().join("prometheus.yml"), free_port());
+    fs::write(
+        &settings,
+        format!(
+            "global: {{scrape_interval: 1s}}\nscrape_configs:\n- job_name: lapwing\n  static_configs:\n  - targets: ['{}']\n",
+            listener.address()
+        ),
+    )
+    .unwrap();
+    let arguments = [
+        &format!("--config.file={}", settings.display()),
+        &format!("--storage.tsdb.path={}", folder.path().join("data").display()),
+        &format!("--web.listen-address=127.0.0.1:{port}"),
+    ];
+    let mut prometheus = Program::new("prometheus", port, &arguments.map(String::as_str));
+    prometheus.start();
+    let known = || -> Option<String> {
+        let answer = http(port, "GET /api/v1/query?query=lapwing_alerts_total");
+        let answer: Value = serde_json::from_str(&answer).ok()?;
+        let series =
+            answer["data"]["result"].as_array()?.iter().find(|series| series["metric"]["severity"] == "high")?;
+        series["value"][1].as_str().map(str::to_owned)
+    };
+    metrics.add(&names::ALERTS, &["port-scan", "high"], 3.0);
+    until("Prometheus knows of three alerts", || known().as_deref() == Some("3"));
+    prometheus.stop();
+    metrics.add(&names::ALERTS, &["port-scan", "high"], 4.0);
+    prometheus.start();
+    until("Prometheus knows of seven alerts", || known().as_deref() == Some("7"));
+}
