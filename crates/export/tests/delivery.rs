@@ -14,7 +14,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use common::{LONG, alert, ids, offer, one_sink, start, until};
-use lapwing_export::metrics::{Metrics, MetricsListener};
+use lapwing_export::metrics::{Metrics, MetricsListener, names};
 use lapwing_export::{Notice, check_sinks, synthetic_alert};
 
 /// An HTTP receiver that can be stopped, and started again at the same address.
@@ -139,7 +139,7 @@ fn a_receiver_that_hangs_holds_up_no_other() {
     let config = serde_json::from_str(&settings).unwrap();
     let exporter = start(&config, &folder.path().join("spool"), |_| {});
     offer(&exporter, &ids("alert", 50));
-    until("the file has all", || fs::read_to_string(&path).unwrap().lines().count() == 50);
+    until("the file has all", || fs::read_to_string(&path).is_ok_and(|text| text.lines().count() == 50));
     let status = exporter.status();
     assert_eq!((status[1].name.as_str(), status[1].delivered), ("hanging", 0));
     exporter.close(Duration::ZERO);
@@ -211,4 +211,20 @@ fn deliveries_are_shown_among_the_metrics() {
     stream.read_to_string(&mut text).unwrap();
     assert!(text.contains("lapwing_export_delivered_total{sink=\"receiver\"} 4\n"), "{text}");
     assert!(text.contains("lapwing_export_queue_depth{sink=\"receiver\"} 0\n"), "{text}");
+}
+
+#[test]
+fn the_dashboards_name_only_what_there_is() {
+    let read = |name: &str| {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../packaging/grafana/");
+        let text = fs::read_to_string(format!("{path}{name}.json")).unwrap();
+        serde_json::from_str::<serde_json::Value>(&text).unwrap().to_string()
+    };
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let named = read("prometheus");
+    let named: BTreeSet<&str> = named.split(|c| !is_word(c)).filter(|word| word.starts_with("lapwing_")).collect();
+    let known: BTreeSet<&str> = names::ALL.iter().map(|metric| metric.name).collect();
+    let missing: Vec<_> = named.iter().filter(|name| !known.contains(name.trim_end_matches("_bucket"))).collect();
+    assert!(missing.is_empty() && named.len() > 10, "{missing:?}");
+    assert!(read("influxdb").contains("lapwing_alert"));
 }

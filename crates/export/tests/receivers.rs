@@ -53,6 +53,32 @@ impl Drop for Program {
     }
 }
 
+/// Whether a program is missing, with a word about it.
+fn missing(program: &str) -> bool {
+    let found = std::env::var_os("PATH")
+        .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(program).is_file()));
+    if !found {
+        eprintln!("skipped: {program} is not installed");
+    }
+    !found
+}
+
+/// Every query of a dashboard, with what Grafana puts in.
+fn queries(dashboard: &str, key: &str, put_in: &[(&str, &str)]) -> Vec<String> {
+    let path = format!("{}/../../packaging/grafana/{dashboard}.json", env!("CARGO_MANIFEST_DIR"));
+    let dashboard: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+    let panels = dashboard["panels"].as_array().unwrap().iter();
+    let targets = panels.flat_map(|panel| panel["targets"].as_array().unwrap());
+    let filled = |target: &Value| {
+        put_in.iter().fold(target[key].as_str().unwrap().to_owned(), |text, (name, value)| text.replace(name, value))
+    };
+    targets.map(filled).collect()
+}
+
+fn percent(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+}
+
 fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
@@ -99,30 +125,27 @@ fn ids_in(path: &Path) -> BTreeSet<String> {
 #[test]
 #[ignore = "needs rsyslog"]
 fn rsyslog_gets_everything() {
-    for (module, transport) in [("imtcp", "tcp"), ("imudp", "udp")] {
+    if missing("rsyslogd") {
+        return;
+    }
+    for transport in ["tcp", "udp"] {
         let folder = tempfile::tempdir().unwrap();
-        let (settings, out, port) = (folder.path().join("rsyslog.conf"), folder.path().join("out"), free_port());
-        // With UDP there is no port to wait for; the TCP one beside it says when rsyslog is there.
-        let beside = free_port();
-        let extra = if transport == "udp" {
-            format!("module(load=\"imtcp\")\ninput(type=\"imtcp\" port=\"{beside}\" address=\"127.0.0.1\")\n")
-        } else {
-            String::new()
-        };
+        let (settings, out) = (folder.path().join("rsyslog.conf"), folder.path().join("out"));
+        let (pid, port) = (folder.path().join("pid"), free_port());
+        // It listens to both: the TCP port says when it is there.
         fs::write(
             &settings,
             format!(
-                "global(maxMessageSize=\"64k\")\nmodule(load=\"{module}\")\n{extra}\
-                 input(type=\"{module}\" port=\"{port}\" address=\"127.0.0.1\")\n\
+                "global(maxMessageSize=\"64k\")\nmodule(load=\"imtcp\")\nmodule(load=\"imudp\")\n\
+                 input(type=\"imtcp\" port=\"{port}\" address=\"127.0.0.1\")\n\
+                 input(type=\"imudp\" port=\"{port}\" address=\"127.0.0.1\")\n\
                  template(name=\"message\" type=\"string\" string=\"%msg%\\n\")\n\
                  action(type=\"omfile\" file=\"{}\" template=\"message\")\n",
                 out.display()
             ),
         )
         .unwrap();
-        let pid = folder.path().join("pid");
-        let arguments = ["-n", "-f", text(&settings), "-i", text(&pid)];
-        let mut rsyslog = Program::new("rsyslogd", if transport == "udp" { beside } else { port }, &arguments);
+        let mut rsyslog = Program::new("rsyslogd", port, &["-n", "-f", text(&settings), "-i", text(&pid)]);
         rsyslog.start();
         let sink = format!(r#""syslog": {{"address": "127.0.0.1:{port}", "transport": "{transport}"}}"#);
         let sent = through_an_outage(&one_sink(&sink), &mut rsyslog);
@@ -134,6 +157,9 @@ fn rsyslog_gets_everything() {
 #[test]
 #[ignore = "needs influxdb (1.6)"]
 fn influxdb_gets_everything_once() {
+    if missing("influxd") {
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
     let (settings, port) = (folder.path().join("influxdb.conf"), free_port());
     let data = folder.path().display();
@@ -162,11 +188,22 @@ fn influxdb_gets_everything_once() {
         assert_eq!(points().len(), sent.len());
         assert_eq!(points().into_iter().collect::<BTreeSet<_>>(), sent);
     }
+    let put_in = [("$timeFilter", "time > 0"), ("$sensor", ".*"), ("$__interval", "52w")];
+    for query in queries("influxdb", "query", &put_in) {
+        let answer = http(port, &format!("GET /query?db=lapwing&q={}", percent(&query)));
+        let answer: Value = serde_json::from_str(&answer).unwrap();
+        // The self-test's alerts are of low severity.
+        let found = answer["results"][0]["series"].is_array() || query.contains("critical");
+        assert!(found && answer["results"][0]["error"].is_null(), "{query}: {answer}");
+    }
 }
 
 #[test]
 #[ignore = "needs mosquitto and mosquitto-clients"]
 fn mosquitto_gets_everything() {
+    if missing("mosquitto") || missing("mosquitto_sub") {
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
     let (settings, out, port) = (folder.path().join("mosquitto.conf"), folder.path().join("out"), free_port());
     // The subscriber's session outlives the broker, as does what waits for it.
@@ -231,6 +268,9 @@ fn mosquitto_gets_everything() {
 #[test]
 #[ignore = "needs prometheus"]
 fn prometheus_reads_the_metrics_and_misses_nothing_while_it_is_away() {
+    if missing("prometheus") {
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
     let metrics = Arc::new(Metrics::default());
     let listener = MetricsListener::start(SocketAddr::from(([127, 0, 0, 1], 0)), Arc::clone(&metrics)).unwrap();
@@ -263,4 +303,10 @@ fn prometheus_reads_the_metrics_and_misses_nothing_while_it_is_away() {
     metrics.add(&names::ALERTS, &["port-scan", "high"], 4.0);
     prometheus.start();
     until("Prometheus knows of seven alerts", || known().as_deref() == Some("7"));
+    let put_in = [("$__range", "1h"), ("$__rate_interval", "5m"), ("$__interval", "5m"), ("$instance", ".*")];
+    for query in queries("prometheus", "expr", &put_in) {
+        let answer = http(port, &format!("GET /api/v1/query?query={}", percent(&query)));
+        let answer: Value = serde_json::from_str(&answer).unwrap();
+        assert_eq!(answer["status"], "success", "{query}: {answer}");
+    }
 }
