@@ -113,16 +113,19 @@ impl Inventory {
         self.evicted
     }
 
-    /// Ends the learning: a baseline was trusted traffic, and what it did not hold is new.
+    /// Ends the learning: a baseline was trusted traffic, and what it did not hold is new; so is what an alert named.
     pub fn settle(&mut self) {
         self.is_settled = self.first.is_some();
-        self.devices.iter_mut().for_each(|device| device.is_settled = true);
+        for device in &mut self.devices {
+            device.is_settled = true;
+            device.destinations.clear();
+        }
     }
 
-    /// Forgets what an alert named: what `device` was first seen to do with `peer` at `since` or later is not usual.
+    /// What an alert named is not usual: what `device` was first seen to do with `peer` at `since` or later.
     pub fn unlearn(&mut self, device: Address, peer: Address, since: Timestamp) {
         if let Some(place) = self.by_address.get(&device) {
-            self.devices[*place as usize].destinations.forget(Prefix::of(peer), since);
+            self.devices[*place as usize].destinations.accuse(Prefix::of(peer), since);
         }
     }
 

@@ -13,6 +13,8 @@ pub struct Seen<T> {
     pub last: Timestamp,
     /// How often.
     pub count: u64,
+    /// An alert named it: it is not usual, however often it comes.
+    pub accused: bool,
 }
 
 /// What was there when something new came.
@@ -45,7 +47,7 @@ impl<T: PartialEq + Copy, const MOST: usize> Recent<T, MOST> {
             return None;
         }
         let before = Before { known: self.seen.len(), newest: self.seen.iter().map(|seen| seen.first).max() };
-        let seen = Seen { what, first: time, last: time, count: 1 };
+        let seen = Seen { what, first: time, last: time, count: 1, accused: false };
         if self.seen.len() < MOST {
             self.seen.push(seen);
         } else if let Some(oldest) = self.seen.iter_mut().min_by_key(|seen| seen.last) {
@@ -54,9 +56,16 @@ impl<T: PartialEq + Copy, const MOST: usize> Recent<T, MOST> {
         Some(before)
     }
 
-    /// Forgets `what` if it was first seen at `since` or later.
-    pub fn forget(&mut self, what: T, since: Timestamp) {
-        self.seen.retain(|seen| seen.what != what || seen.first < since);
+    /// Accuses `what` if it was first seen at `since` or later. It is kept, so that it does not come as something new again.
+    pub fn accuse(&mut self, what: T, since: Timestamp) {
+        if let Some(seen) = self.seen.iter_mut().find(|seen| seen.what == what && seen.first >= since) {
+            seen.accused = true;
+        }
+    }
+
+    /// Forgets what was accused.
+    pub fn clear(&mut self) {
+        self.seen.retain(|seen| !seen.accused);
     }
 
     /// Whether it was seen and not forgotten.
@@ -95,9 +104,12 @@ mod tests {
         assert_eq!(recent.note(1, at(3)), None);
         assert_eq!(recent.note(3, at(4)), Some(Before { known: 2, newest: Some(at(2)) }));
         assert!(recent.contains(1) && !recent.contains(2));
-        recent.forget(3, at(5));
+        recent.accuse(3, at(5));
+        recent.clear();
         assert!(recent.contains(3), "it was there before");
-        recent.forget(3, at(4));
+        recent.accuse(3, at(4));
+        assert_eq!(recent.note(3, at(6)), None, "it was told");
+        recent.clear();
         assert!(!recent.contains(3));
     }
 }

@@ -4,26 +4,30 @@
 //! Per source, target, transport and port: when the last forty contacts began. A contact is a flow, or several that begin
 //! within half a second; packets that come in regular bursts inside one long connection count as contacts too. Measured are
 //! four sub-scores from 0 to 1: how regular the intervals are, how symmetric they spread, how alike the sizes, how fully
-//! the contacts cover the time. Emits service `beacon` with `scope: flows` or `scope: connection`, at 10, 13, 16, 20 contacts and
-//! so on.
+//! the contacts cover the time; and how many devices contact the target's network as steadily. Emits service `beacon` with
+//! `scope: flows` or `scope: connection`, at 10, 13, 16, 20, 25, 32 and 40 contacts, later only when the contacts have become twice as
+//! regular: what goes on as it was told needs no second telling.
 //!
 //! # Why it matters
 //! Malware asks its master for orders at fixed intervals, with some jitter (ATT&CK T1071, T1573).
 //!
 //! # False positives
 //! So do update checks, cloud clients, time and name services; rules leave out the well-known ones and peers at home. An
-//! interval without jitter is more often a timer of something honest than one with jitter: what tells them apart is the peer.
+//! interval without jitter is more often a timer of something honest than one with jitter: what tells them apart is the peer,
+//! and who else calls it: what many devices of a network call by a clock is their makers' cloud.
 //!
 //! # References
 //! RITA 5 `analysis/beacons.go` (Bowley skewness and median deviation of intervals, sizes, duration). For intervals with uniform
 //! jitter of ±J, MAD/median is J/2: 0.10 at 20 %, 0.25 at 50 %; for accidental contacts (exponential intervals) it is 0.69.
 
+use lapwing_asset::Prefix;
 use lapwing_capture::Timestamp;
 use lapwing_decode::Address;
 use lapwing_flow::{Flow, Moments};
 use lapwing_protocol::{Fact, LocalNetworks, Need, Observation, Observed, Scope, transport};
 
 use crate::detector::first_packet_from_responder;
+use crate::distinct::{Distinct, address_thing};
 use crate::evidence::Evidence;
 use crate::first_sight::FirstSight;
 use crate::table::Table;
@@ -48,6 +52,13 @@ const REMEMBERED: usize = 40;
 /// Flows that begin within this many seconds of each other are one contact.
 const SAME_CONTACT: f64 = 0.5;
 
+/// Places for networks that are contacted steadily, over all shards: 64 bytes each and more.
+const CALLED: usize = 4_096;
+
+/// Contacts after which a device counts as a steady caller, for so many seconds.
+const STEADY: u32 = 10;
+const STEADY_FOR: u32 = 86_400;
+
 /// Contacts at which the intervals are judged; above the last, every forty.
 const JUDGED_AT: &[u32] = &[10, 13, 16, 20, 25, 32, 40];
 
@@ -69,6 +80,8 @@ const SAYS_SOMETHING: f64 = 0.8;
 pub struct Beacon {
     pairs: Table<(Address, Address, u8, u16), Pair>,
     first_sights: FirstSight,
+    /// Steady callers by the network, transport and port they call.
+    called: Table<(Prefix, u8, u16), Distinct>,
     local: LocalNetworks,
 }
 
@@ -81,13 +94,20 @@ struct Pair {
     intervals: Vec<f32>,
     sent: Moments,
     evidence: Evidence,
+    /// The least dispersion that was told since the fortieth contact.
+    told: Option<f64>,
 }
 
 impl Beacon {
     /// With its share of the cap for one of [`SHARDS`] shards.
     #[must_use]
     pub fn new(local: LocalNetworks) -> Self {
-        Self { pairs: Table::new(PAIRS / SHARDS), first_sights: FirstSight::new(FIRST_SIGHTS / SHARDS), local }
+        Self {
+            pairs: Table::new(PAIRS / SHARDS),
+            first_sights: FirstSight::new(FIRST_SIGHTS / SHARDS),
+            called: Table::new(CALLED / SHARDS),
+            local,
+        }
     }
 
     fn ended(&mut self, flow: &Flow, time: Timestamp, found: &mut Found) {
@@ -117,8 +137,16 @@ impl Beacon {
         if !pair.add(flow) || !pair.is_judged_now() {
             return;
         }
-        let measurement = pair.measurement(key, time, &self.local);
-        found.measurements.push(measurement);
+        let called = self.called.entry((Prefix::of(key.1), key.2, key.3));
+        let second = u32::try_from(flow.start.seconds()).unwrap_or_default();
+        if pair.contacts >= STEADY {
+            called.insert(address_thing(&key.0), second, STEADY_FOR);
+        }
+        let rhythm = Rhythm::of(&pair.intervals);
+        if pair.tells(rhythm.dispersion) {
+            let companions = called.count(second, STEADY_FOR).saturating_sub(1);
+            found.measurements.push(pair.measurement(key, time, &rhythm, companions, &self.local));
+        }
     }
 }
 
@@ -155,11 +183,28 @@ impl Pair {
     }
 
     fn is_judged_now(&self) -> bool {
-        JUDGED_AT.contains(&self.contacts) || (self.contacts > 40 && self.contacts.is_multiple_of(40))
+        JUDGED_AT.contains(&self.contacts) || self.contacts.is_multiple_of(REMEMBERED as u32)
     }
 
-    fn measurement(&self, key: (Address, Address, u8, u16), time: Timestamp, local: &LocalNetworks) -> Measurement {
-        let rhythm = Rhythm::of(&self.intervals);
+    /// Whether this dispersion is news.
+    fn tells(&mut self, dispersion: f64) -> bool {
+        if self.told.is_some_and(|told| dispersion > told / 2.0) {
+            return false;
+        }
+        if self.contacts as usize >= REMEMBERED {
+            self.told = Some(dispersion);
+        }
+        true
+    }
+
+    fn measurement(
+        &self,
+        key: (Address, Address, u8, u16),
+        time: Timestamp,
+        rhythm: &Rhythm,
+        companions: u32,
+        local: &LocalNetworks,
+    ) -> Measurement {
         let sizes = 1.0 - (f64::from(self.sent.deviation()) / f64::from(self.sent.mean.max(1.0))).min(1.0);
         // The span of the contacts remembered; those before are told of in measurements before.
         let span = self.intervals.iter().copied().map(f64::from).sum::<f64>().max(1e-9);
@@ -182,6 +227,7 @@ impl Pair {
                 ("flows", source, target, protocol, port, local.scope(target)),
                 &[
                     ("contacts", Value::Count(u64::from(self.contacts))),
+                    ("companions", Value::Count(u64::from(companions))),
                     ("period_seconds", Value::Number(rhythm.median)),
                     ("dispersion", Value::Number(rhythm.dispersion)),
                     ("near_share", Value::Number(rhythm.near_share)),
@@ -317,7 +363,7 @@ impl Detector for Beacon {
     }
 
     fn partition(&self) -> Partition {
-        Partition::Actor
+        Partition::Network
     }
 
     fn observe(&mut self, batch: &[Observed<'_>], found: &mut Found) {
@@ -451,6 +497,29 @@ mod tests {
         let measured = found.measurements.last().unwrap();
         assert_eq!((last(&found, "contacts"), last(&found, "coverage")), (20.0, 1.0));
         assert!(measured.first > Timestamp::from_seconds(3 * 86_400));
+    }
+
+    #[test]
+    fn what_goes_on_for_a_week_is_told_until_it_is_known() {
+        let mut state = 42;
+        let found = contacts(700, || 900.0 * (1.0 + 0.2 * random(&mut state)));
+        let told: Vec<_> = found.measurements.iter().filter_map(|measurement| measurement.get("contacts")).collect();
+        let at = [10, 13, 16, 20, 25, 32, 40].map(Value::Count);
+        assert_eq!(told[..7], at.each_ref()[..]);
+        assert!(told.len() <= 8, "{told:?}");
+    }
+
+    #[test]
+    fn devices_that_call_one_network_as_steadily_are_companions() {
+        let (mut beacon, mut found) = (Beacon::new(LocalNetworks::default()), Found::default());
+        for number in 0..25 {
+            for device in 1..=6 {
+                let from = format!("10.0.0.{device}:{}", 30_000 + number);
+                let contact = flow(&from, &format!("198.51.100.{device}:443"), 6, Shape::Conversation);
+                end(&mut beacon, &at(contact, 1000.0 + 60.0 * f64::from(number) + f64::from(device)), &mut found);
+            }
+        }
+        assert_eq!(last(&found, "companions"), 5.0);
     }
 
     #[test]

@@ -18,7 +18,7 @@ const SERVICES: &[(&str, &str)] = &[
     ),
     (
         "beacon",
-        "scope source target protocol port outside_target contacts period_seconds dispersion near_share regularity \
+        "scope source target protocol port outside_target contacts companions period_seconds dispersion near_share regularity \
          symmetry size_likeness coverage score sent_bytes_mean",
     ),
     (
