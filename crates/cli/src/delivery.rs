@@ -16,6 +16,9 @@ use crate::monitor::Sink;
 /// How long the end of a live run waits for receivers: what is not confirmed by then stays in the spool.
 const FAREWELL: Duration = Duration::from_secs(3);
 
+/// How long sinks may take to leave.
+const LEAVE: Duration = Duration::from_secs(1);
+
 /// Sends alerts to every configured receiver.
 pub(crate) struct Delivering {
     exporter: Exporter,
@@ -65,7 +68,7 @@ impl Delivering {
     }
 
     /// Delivers these alerts, and ends. An error says which receivers did not get everything.
-    pub(crate) fn deliver(self, alerts: &[Alert]) -> Result<()> {
+    pub(crate) fn deliver(mut self, alerts: &[Alert]) -> Result<()> {
         let end = Instant::now() + self.patience;
         let left = || end.saturating_duration_since(Instant::now());
         let mut untaken = 0;
@@ -112,6 +115,8 @@ impl Sink for Delivering {
             let fate = if self.keeps { "kept in the spool" } else { "lost" };
             eprintln!("lapwing: up to {waiting} alerts were not delivered in time: {fate}");
         }
+        // Lets sinks take their leave: the broker is told that the sensor goes.
+        self.exporter.close(LEAVE);
         if self.exporter.not_taken() > 0 {
             eprintln!("lapwing: {} alerts were not delivered: the spool was too slow", self.exporter.not_taken());
         }

@@ -168,8 +168,8 @@ impl Exporter {
     }
 
     /// Ends the threads, waiting for each until the time is over; one that hangs in a receiver is left behind. What is not
-    /// delivered stays in the spool.
-    pub fn close(mut self, timeout: Duration) {
+    /// delivered stays in the spool, which is free for another exporter when this one is dropped.
+    pub fn close(&mut self, timeout: Duration) {
         let end = Instant::now() + timeout;
         // What is in the queue has to reach the spool before that closes.
         let _in_time = self.persist(timeout);

@@ -1,8 +1,4 @@
-//! From an alert to a receiver, through spool and threads: what outages, refusals and restarts do to it.
-
-#![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
-
-mod common;
+//! What outages, refusals and restarts do to deliveries.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use common::{LONG, alert, ids, offer, one_sink, start, until};
+use crate::common::{LONG, alert, ids, offer, one_sink, start, until};
 use lapwing_export::metrics::{Metrics, MetricsListener, names};
 use lapwing_export::{Notice, check_sinks, synthetic_alert};
 
@@ -114,10 +110,11 @@ fn what_was_taken_outlives_the_process() {
     let mut receiver = Receiver::start("200 OK");
     receiver.stop();
     let config = one_sink(&receiver.sink());
-    let exporter = start(&config, folder.path(), |_| {});
+    let mut exporter = start(&config, folder.path(), |_| {});
     offer(&exporter, &ids("early", 20));
     assert!(exporter.persist(LONG));
     exporter.close(LONG);
+    drop(exporter);
     receiver.start_again("200 OK");
     let exporter = start(&config, folder.path(), |_| {});
     offer(&exporter, &ids("late", 1));
@@ -137,7 +134,7 @@ fn a_receiver_that_hangs_holds_up_no_other() {
         path.display()
     );
     let config = serde_json::from_str(&settings).unwrap();
-    let exporter = start(&config, &folder.path().join("spool"), |_| {});
+    let mut exporter = start(&config, &folder.path().join("spool"), |_| {});
     offer(&exporter, &ids("alert", 50));
     until("the file has all", || fs::read_to_string(&path).is_ok_and(|text| text.lines().count() == 50));
     let status = exporter.status();

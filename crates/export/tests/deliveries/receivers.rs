@@ -1,10 +1,6 @@
 //! Deliveries to real receivers, each stopped for a while and started again: nothing is lost, and what comes twice carries the
 //! same id. The programs are Debian packages that `.ci/run` installs; each test starts its own on a loopback port.
 
-#![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
-
-mod common;
-
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -13,7 +9,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
-use common::{LONG, ids, offer, one_sink, start, until};
+use crate::common::{LONG, ids, offer, one_sink, start, until};
 use lapwing_export::ExportConfig;
 use lapwing_export::metrics::{Metrics, MetricsListener, names};
 use serde_json::Value;
@@ -99,7 +95,7 @@ fn http(port: u16, request: &str) -> String {
 /// Delivers before, during and after an outage of the receiver, and gives the ids of everything.
 fn through_an_outage(config: &ExportConfig, receiver: &mut Program) -> BTreeSet<String> {
     let folder = tempfile::tempdir().unwrap();
-    let exporter = start(config, folder.path(), |_| {});
+    let mut exporter = start(config, folder.path(), |_| {});
     let stages = [ids("before", 40), ids("during", 40), ids("after", 40)];
     offer(&exporter, &stages[0]);
     assert!(exporter.flush(LONG));
