@@ -58,6 +58,8 @@ impl Reader {
                     self.place = next;
                 }
                 Found::Memory(payloads) => {
+                    // The disk refuses: a file that is deleted gives its room back only when nobody holds it open.
+                    self.open = None;
                     for payload in payloads {
                         taken += payload.len();
                         batch.records.push((self.place, payload));

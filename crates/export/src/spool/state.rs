@@ -206,12 +206,15 @@ impl State {
         Ok(())
     }
 
-    /// Deletes segments that every sink is done with; the one that is written stays.
+    /// Deletes segments that every sink is done with; the one that is written stays, unless the disk needs its room.
     pub(super) fn forget_read(&mut self) {
         let slowest = self.slowest();
         while self.segments.front().is_some_and(|oldest| oldest.end <= slowest)
-            && (self.segments.len() > 1 || self.active.is_none())
+            && (self.segments.len() > 1 || self.active.is_none() || self.retry_at.is_some())
         {
+            if self.segments.len() == 1 {
+                self.active = None;
+            }
             self.drop_oldest();
         }
         while !self.held.is_empty() && self.held_first() < slowest {

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -224,4 +226,54 @@ fn the_dashboards_name_only_what_there_is() {
     let missing: Vec<_> = named.iter().filter(|name| !known.contains(name.trim_end_matches("_bucket"))).collect();
     assert!(missing.is_empty() && named.len() > 10, "{missing:?}");
     assert!(read("influxdb").contains("lapwing_alert"));
+}
+
+/// A file system with room for few alerts, mounted until dropped.
+struct Small(PathBuf);
+
+impl Small {
+    /// `None` where that is not allowed.
+    fn mount(path: PathBuf) -> Option<Self> {
+        fs::create_dir(&path).unwrap();
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=64k", "tmpfs"]).arg(&path).status();
+        mounted.is_ok_and(|status| status.success()).then_some(Self(path))
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        let _left_behind = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+#[test]
+#[ignore = "mounts a small file system: needs root"]
+fn a_full_disk_is_told_bridged_and_made_good() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(small) = Small::mount(folder.path().join("spool")) else {
+        eprintln!("skipped: no file system can be mounted here");
+        return;
+    };
+    let mut receiver = Receiver::start("200 OK");
+    receiver.stop();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let notices = Arc::clone(&told);
+    let report = move |notice: &Notice| notices.lock().unwrap().push(notice.clone());
+    let exporter = start(&one_sink(&receiver.sink()), &small.0, report);
+    let is_told = |wanted: fn(&Notice) -> bool| told.lock().unwrap().iter().any(wanted);
+    let (many, few) = (ids("many", 200), ids("few", 5));
+    offer(&exporter, &many);
+    until("it is told", || {
+        is_told(|notice| matches!(notice, Notice::SpoolFault { reason } if reason.contains("space")))
+    });
+    receiver.start_again("200 OK");
+    assert!(exporter.flush(LONG));
+    // What was delivered has made room.
+    until("the disk is written again", || {
+        offer(&exporter, &few);
+        assert!(exporter.flush(LONG));
+        is_told(|notice| matches!(notice, Notice::SpoolMended))
+    });
+    assert_eq!(set(&receiver.ids()), set(&[many, few].concat()));
+    assert_eq!((exporter.status()[0].dropped, exporter.spool_status().held), (0, 0));
 }
