@@ -1,7 +1,7 @@
-//! Deliveries to real receivers, each stopped for a while and started again: nothing is lost, and what comes twice carries the
-//! same id. The programs are Debian packages that `.ci/run` installs; each test starts its own on a loopback port.
+//! Deliveries to real receivers, each stopped for a while and started again, and hanging for a while: nothing is lost, and what
+//! comes twice carries the same id and is the same. The programs are Debian packages that `.ci/run` installs; each test starts its own on a loopback port.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -10,8 +10,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
 use crate::common::{LONG, ids, offer, one_sink, start, until};
-use lapwing_export::ExportConfig;
 use lapwing_export::metrics::{Metrics, MetricsListener, names};
+use lapwing_export::{ExportConfig, Exporter};
 use serde_json::Value;
 
 /// A program that is ended with the test, whatever comes of it.
@@ -36,9 +36,16 @@ impl Program {
 
     /// Ends it as a service manager does, and waits for its end.
     fn stop(&mut self) {
+        self.signal("CONT");
+        self.signal("TERM");
         if let Some(mut child) = self.child.take() {
-            Command::new("kill").arg(child.id().to_string()).status().unwrap();
             child.wait().unwrap();
+        }
+    }
+
+    fn signal(&self, name: &str) {
+        if let Some(child) = &self.child {
+            Command::new("kill").args(["-s", name, &child.id().to_string()]).status().unwrap();
         }
     }
 }
@@ -92,18 +99,28 @@ fn http(port: u16, request: &str) -> String {
     answer.split_once("\r\n\r\n").unwrap_or_default().1.to_owned()
 }
 
-/// Delivers before, during and after an outage of the receiver, and gives the ids of everything.
-fn through_an_outage(config: &ExportConfig, receiver: &mut Program) -> BTreeSet<String> {
+/// Delivers before, during and after an outage of the receiver, and while it hangs, if that can be noticed; gives the ids.
+fn through_an_outage(config: &ExportConfig, receiver: &mut Program, notices_hanging: bool) -> BTreeSet<String> {
     let folder = tempfile::tempdir().unwrap();
     let mut exporter = start(config, folder.path(), |_| {});
-    let stages = [ids("before", 40), ids("during", 40), ids("after", 40)];
+    let stages = ["before", "during", "after", "hanging"].map(|stage| ids(stage, 40));
+    let is_failing = |exporter: &Exporter| exporter.status()[0].failing;
     offer(&exporter, &stages[0]);
     assert!(exporter.flush(LONG));
     receiver.stop();
     offer(&exporter, &stages[1]);
-    until("the outage is noticed", || exporter.status()[0].failing);
+    until("the outage is noticed", || is_failing(&exporter));
     receiver.start();
     offer(&exporter, &stages[2]);
+    assert!(exporter.flush(LONG), "{:?}", exporter.status());
+    if notices_hanging {
+        receiver.signal("STOP");
+    }
+    offer(&exporter, &stages[3]);
+    if notices_hanging {
+        until("the hanging is noticed", || is_failing(&exporter));
+        receiver.signal("CONT");
+    }
     assert!(exporter.flush(LONG), "{:?}", exporter.status());
     let status = &exporter.status()[0];
     assert_eq!((status.rejected, status.dropped, status.queued), (0, 0, 0));
@@ -111,11 +128,15 @@ fn through_an_outage(config: &ExportConfig, receiver: &mut Program) -> BTreeSet<
     stages.concat().into_iter().collect()
 }
 
-/// The ids in a file with an alert a line.
-fn ids_in(path: &Path) -> BTreeSet<String> {
-    let text = fs::read_to_string(path).unwrap_or_default();
-    let id = |line: &str| serde_json::from_str::<Value>(line).ok()?["id"].as_str().map(str::to_owned);
-    text.lines().filter_map(id).collect()
+/// The ids of alerts, one a line; an alert that came twice has to be the same.
+fn ids_of<'a>(lines: impl Iterator<Item = &'a str>) -> BTreeSet<String> {
+    let mut alerts: BTreeMap<String, &str> = BTreeMap::new();
+    for line in lines {
+        let Ok(alert) = serde_json::from_str::<Value>(line) else { continue };
+        let known = alerts.insert(alert["id"].as_str().unwrap().to_owned(), line);
+        assert!(known.is_none_or(|known| known == line));
+    }
+    alerts.into_keys().collect()
 }
 
 #[test]
@@ -143,10 +164,13 @@ fn rsyslog_gets_everything() {
         .unwrap();
         let mut rsyslog = Program::new("rsyslogd", port, &["-n", "-f", text(&settings), "-i", text(&pid)]);
         rsyslog.start();
-        let sink = format!(r#""syslog": {{"address": "127.0.0.1:{port}", "transport": "{transport}"}}"#);
-        let sent = through_an_outage(&one_sink(&sink), &mut rsyslog);
-        until("rsyslog has written everything", || ids_in(&out).is_superset(&sent));
-        assert_eq!(ids_in(&out), sent);
+        let sink =
+            format!(r#""syslog": {{"address": "127.0.0.1:{port}", "transport": "{transport}", "timeout_seconds": 1}}"#);
+        // The kernel keeps datagrams for a receiver that hangs.
+        let sent = through_an_outage(&one_sink(&sink), &mut rsyslog, transport == "tcp");
+        let got = || ids_of(fs::read_to_string(&out).unwrap().lines());
+        until("rsyslog has written everything", || got().is_superset(&sent));
+        assert_eq!(got(), sent);
     }
 }
 
@@ -171,7 +195,8 @@ fn influxdb_gets_everything_once() {
     let mut influxdb = Program::new("influxd", port, &["-config", text(&settings)]);
     influxdb.start();
     http(port, "POST /query?q=CREATE%20DATABASE%20lapwing");
-    let sink = format!(r#""influx": {{"url": "http://127.0.0.1:{port}", "database": "lapwing"}}"#);
+    let sink =
+        format!(r#""influx": {{"url": "http://127.0.0.1:{port}", "database": "lapwing", "timeout_seconds": 1}}"#);
     let points = || -> Vec<String> {
         let answer = http(port, "GET /query?db=lapwing&q=SELECT%20id%20FROM%20lapwing_alert");
         let answer: Value = serde_json::from_str(&answer).unwrap();
@@ -180,7 +205,7 @@ fn influxdb_gets_everything_once() {
     };
     // The same twice: what came again has replaced what was there.
     for _ in 0..2 {
-        let sent = through_an_outage(&one_sink(&sink), &mut influxdb);
+        let sent = through_an_outage(&one_sink(&sink), &mut influxdb, true);
         assert_eq!(points().len(), sent.len());
         assert_eq!(points().into_iter().collect::<BTreeSet<_>>(), sent);
     }
@@ -250,11 +275,9 @@ fn mosquitto_gets_everything() {
             .unwrap();
         !received("ready").is_empty()
     });
-    let sent = through_an_outage(&one_sink(&format!(r#""mqtt": {{"address": "127.0.0.1:{port}"}}"#)), &mut mosquitto);
-    let got = || -> BTreeSet<String> {
-        let id = |payload: &String| serde_json::from_str::<Value>(payload).ok()?["id"].as_str().map(str::to_owned);
-        received("lapwing/barn/alert").iter().filter_map(id).collect()
-    };
+    let sink = format!(r#""mqtt": {{"address": "127.0.0.1:{port}", "timeout_seconds": 1}}"#);
+    let sent = through_an_outage(&one_sink(&sink), &mut mosquitto, true);
+    let got = || ids_of(received("lapwing/barn/alert").iter().map(String::as_str));
     until("the subscriber has everything", || got().is_superset(&sent));
     assert_eq!(got(), sent);
     until("the sensor has left", || received("lapwing/barn/status").last().is_some_and(|status| status == "offline"));

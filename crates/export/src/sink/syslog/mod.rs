@@ -254,6 +254,14 @@ mod tests {
     }
 
     #[test]
+    fn a_receiver_that_hangs_is_sent_the_batch_again() {
+        // The kernel accepts and takes all; nobody ever reads it.
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut sink = sink(&listener.local_addr().unwrap().to_string(), "tcp");
+        assert!(matches!(sink.deliver(&deliveries(1)), Outcome::Retry { .. }));
+    }
+
+    #[test]
     fn a_field_of_the_header_cannot_be_broken_out_of() {
         assert_eq!(header_field("a b\n[c]", 255), "a_b_[c]");
         assert_eq!(header_field("", 255), "-");

@@ -1,7 +1,7 @@
 //! How messages travel, and what is taken for their arrival.
 //!
 //! Over TCP and TLS a batch is one connection: we close our side, and the receiver's closing of its own, which it does when
-//! it has read to the end, is the confirmation; a reset instead means that it has not. Over UDP a batch is followed by a
+//! it has read to the end, is the confirmation; a reset, or no closing in time, means that it may not have. Over UDP a batch is followed by a
 //! short wait for the "port unreachable" of a host whose receiver is down; what a network drops stays unknown.
 
 use std::io::{self, Read, Write};
@@ -71,22 +71,21 @@ fn write_counted(stream: &mut impl Write, messages: &[String]) -> io::Result<()>
     stream.flush()
 }
 
-/// The receiver closes when it has read to our end; a reset tells that it did not. One that keeps its side open for longer
-/// than the time allowed has given no sign of loss.
+/// The receiver closes when it has read to our end; a reset tells that it did not. One that hangs may never read what the
+/// kernel has taken for it.
 fn wait_for_end(stream: &mut impl Read) -> io::Result<()> {
     let mut ignored = [0; 1_024];
     loop {
         match stream.read(&mut ignored) {
             Ok(0) => return Ok(()),
             Ok(_) => {}
-            // TLS names an end without its goodbye `UnexpectedEof`; many receivers say none.
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::UnexpectedEof
-                ) =>
-            {
-                return Ok(());
+            // TLS names an end without its goodbye so; many receivers say none.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                return Err(io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    "the receiver does not close when it has read all",
+                ));
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
