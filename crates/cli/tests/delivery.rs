@@ -2,9 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
 
-use std::fs;
-use std::net::TcpListener;
+use std::cell::RefCell;
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use assert_cmd::Command;
 use tempfile::TempDir;
@@ -112,4 +117,112 @@ fn settings_of_receivers_are_refused_with_their_place() {
             assert!(told.contains(word), "{settings} does not say {word}: {told}");
         }
     }
+}
+
+/// A live run on the loopback interface; what it says goes into a file.
+struct Monitor {
+    child: Child,
+    said: PathBuf,
+}
+
+impl Monitor {
+    fn start(config: &Path, said: PathBuf) -> Self {
+        let program = assert_cmd::cargo::cargo_bin("lapwing");
+        let child = std::process::Command::new(program)
+            .args(["monitor", "--interface", "lo", "--local", "127.0.0.0/8", "--metrics", "127.0.0.1:0", "--config"])
+            .arg(config)
+            .stdout(Stdio::null())
+            .stderr(File::create(&said).unwrap())
+            .spawn()
+            .unwrap();
+        let monitor = Self { child, said };
+        until("it listens", || monitor.said().contains("listening to lo"));
+        monitor
+    }
+
+    fn said(&self) -> String {
+        fs::read_to_string(&self.said).unwrap()
+    }
+
+    fn metrics(&self) -> String {
+        let said = self.said();
+        let address = said.split_once("metrics at http://").unwrap().1.split_once('/').unwrap().0;
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        text
+    }
+
+    /// Asks it to end; says how long that took.
+    fn end(mut self) -> Duration {
+        let begun = Instant::now();
+        std::process::Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
+        assert!(self.child.wait().unwrap().success(), "{}", self.said());
+        begun.elapsed()
+    }
+}
+
+impl Drop for Monitor {
+    fn drop(&mut self) {
+        let _has_ended = self.child.kill();
+    }
+}
+
+fn until(what: &str, holds: impl Fn() -> bool) {
+    let end = Instant::now() + Duration::from_secs(60);
+    while !holds() {
+        assert!(Instant::now() < end, "waited in vain until {what}");
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// Kinds of alerts in a file with an alert a line.
+fn kinds(path: &Path) -> Vec<String> {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    let alerts = text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    alerts.map(|alert| alert["kind"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+#[ignore = "listens to the loopback interface: needs root"]
+fn a_live_run_delivers_as_it_goes_and_the_next_what_was_left() {
+    let siem = deserted();
+    let spool = tempfile::tempdir().unwrap();
+    let more = format!(
+        "[sinks.siem.syslog]\naddress = '{siem}'\ntransport = 'tcp'\n[delivery]\nspool = '{}'\n",
+        spool.path().join("spool").display()
+    );
+    let (folder, config, alerts) = folder(&more);
+    let monitor = Monitor::start(&config, folder.path().join("first"));
+    for port in 20_000..20_300 {
+        drop(TcpStream::connect(("127.0.0.5", port)));
+    }
+    until("the scan is delivered", || kinds(&alerts).iter().any(|kind| kind == "port-scan"));
+    let metrics = monitor.metrics();
+    let shown = |name: &str| metrics.lines().any(|line| line.starts_with(name) && !line.ends_with(" 0"));
+    for name in [
+        "lapwing_up",
+        "lapwing_capture_packets_total{iface=\"lo\"}",
+        "lapwing_alerts_total{",
+        "lapwing_export_queue_depth{sink=\"siem\"}",
+    ] {
+        assert!(shown(name), "{name}: {metrics}");
+    }
+    assert!(monitor.end() < Duration::from_secs(5));
+
+    let receiver = TcpListener::bind(&siem).unwrap();
+    let monitor = Monitor::start(&config, folder.path().join("second"));
+    receiver.set_nonblocking(true).unwrap();
+    let accepted = RefCell::new(None);
+    until("what was left is delivered", || {
+        receiver.accept().is_ok_and(|(stream, _)| accepted.replace(Some(stream)).is_none())
+    });
+    let mut stream = accepted.into_inner().unwrap();
+    stream.set_nonblocking(false).unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    stream.shutdown(Shutdown::Both).unwrap();
+    assert!(text.contains(" port-scan [origin software=\"lapwing\""), "{text}");
+    assert!(monitor.end() < Duration::from_secs(5));
 }
