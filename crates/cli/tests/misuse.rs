@@ -309,7 +309,7 @@ impl<'a> Reference<'a> {
             _ if property["exclusiveMinimum"].is_number() => format!(", above {}", property["exclusiveMinimum"]),
             _ => String::new(),
         };
-        let name = match kind.as_str().unwrap_or_else(|| panic!("{property}")) {
+        let name = match kind.as_str().expect("every key has a type") {
             "integer" => "whole number",
             "number" => "number",
             "boolean" => "`true` or `false`",
