@@ -53,7 +53,7 @@ pub(crate) struct Scan {
     /// Keep the alerts in this store too, and leave out those that it suppresses
     #[arg(long, value_name = "DIR")]
     store: Option<PathBuf>,
-    /// Send the alerts to the receivers that the configuration names under [sinks] too
+    /// Send the alerts to the receivers of the configuration too (docs/delivery.md)
     #[arg(long)]
     deliver: bool,
     /// Exit with status 1 when an alert is this severe or worse [default: never]

@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::store::now;
 use crate::{Outcome, config, output};
 
-/// Send a made-up alert, marked as such, through every receiver under [sinks], and say what became of it
+/// Send a made-up alert, marked as such, through every receiver of the configuration, and say what became of it
 #[derive(Args)]
 #[command(after_help = "Example:\n  lapwing selftest --config lapwing.toml\n\n\
                         The alert is of kind selftest and severity low, and goes to every receiver whatever its routing says.")]
