@@ -5,11 +5,10 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use lapwing_alert::rfc3339;
-use lapwing_asset::{Device, Inventory, InventorySettings, Peer, Recent, Service, Volume};
+use lapwing_asset::{Inventory, InventorySettings};
 use lapwing_engine::{Control, Scoring, TakingStock};
-use lapwing_protocol::{LocalNetworks, transport};
-use serde::Serialize;
+use lapwing_protocol::LocalNetworks;
+use lapwing_store::DeviceRecord;
 
 use crate::Outcome;
 use crate::input::InputOptions;
@@ -40,7 +39,7 @@ impl Devices {
         if inventory.evicted() > 0 {
             eprintln!("lapwing: {} devices were forgotten: there are too many", inventory.evicted());
         }
-        let records: Vec<Record> = inventory.devices().iter().map(Record::new).collect();
+        let records: Vec<DeviceRecord> = inventory.devices().iter().map(DeviceRecord::new).collect();
         let mut out = io::stdout().lock();
         if self.json {
             serde_json::to_writer_pretty(&mut out, &records)
@@ -54,102 +53,9 @@ impl Devices {
     }
 }
 
-/// A device as it is printed.
-#[derive(Serialize)]
-struct Record {
-    address: Option<String>,
-    mac: Option<String>,
-    /// The link-layer address is drawn at random, so the device may come back under another.
-    random_mac: bool,
-    maker: Option<&'static str>,
-    router: bool,
-    addresses: Vec<String>,
-    first_seen: String,
-    last_seen: String,
-    flows: u64,
-    sent_bytes: u64,
-    received_bytes: u64,
-    offers: Vec<String>,
-    uses: Vec<String>,
-    /// Networks outside that it had answers from (/24, /48).
-    outside_networks: usize,
-    peers: Vec<PeerRecord>,
-    /// Bytes by hour of the day, UTC.
-    hours: Vec<Hour>,
-}
-
-#[derive(Serialize)]
-struct PeerRecord {
-    address: String,
-    flows: u64,
-    sent_bytes: u64,
-    received_bytes: u64,
-    last_seen: String,
-}
-
-#[derive(Serialize)]
-struct Hour {
-    hour: usize,
-    sent_bytes: u64,
-    received_bytes: u64,
-}
-
-impl Record {
-    fn new(device: &Device) -> Self {
-        let Volume { sent, received } = device.volume();
-        let mut addresses: Vec<_> = device.addresses.iter().map(|seen| seen.what).collect();
-        addresses.sort_unstable();
-        let mut peers = device.peers.clone();
-        peers.sort_by_key(|peer| (std::cmp::Reverse(peer.volume.sent + peer.volume.received), peer.address));
-        let hours = device.hours.iter().enumerate().filter(|(_, volume)| **volume != Volume::default());
-        Self {
-            address: device.address().map(|address| address.ip().to_string()),
-            mac: device.mac.map(|[a, b, c, d, e, f]| format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}")),
-            random_mac: device.has_random_mac(),
-            maker: device.vendor(),
-            router: device.routes,
-            addresses: addresses.iter().map(|address| address.ip().to_string()).collect(),
-            first_seen: rfc3339(device.first),
-            last_seen: rfc3339(device.last),
-            flows: device.flows,
-            sent_bytes: sent,
-            received_bytes: received,
-            offers: services(&device.offers),
-            uses: services(&device.uses),
-            outside_networks: device.destinations.len(),
-            peers: peers.iter().map(PeerRecord::new).collect(),
-            hours: hours
-                .map(|(hour, volume)| Hour { hour, sent_bytes: volume.sent, received_bytes: volume.received })
-                .collect(),
-        }
-    }
-}
-
-impl PeerRecord {
-    fn new(peer: &Peer) -> Self {
-        Self {
-            address: peer.address.ip().to_string(),
-            flows: peer.flows,
-            sent_bytes: peer.volume.sent,
-            received_bytes: peer.volume.received,
-            last_seen: rfc3339(peer.last),
-        }
-    }
-}
-
-/// As `tcp/443`, in order; protocols without ports by their name alone.
-fn services<const MOST: usize>(seen: &Recent<Service, MOST>) -> Vec<String> {
-    let mut services: Vec<Service> = seen.iter().map(|seen| seen.what).collect();
-    services.sort_unstable();
-    let name = |service: &Service| match service.port {
-        0 => transport(service.protocol).to_owned(),
-        port => format!("{}/{port}", transport(service.protocol)),
-    };
-    services.iter().map(name).collect()
-}
-
-fn write_table(records: &[Record], out: &mut dyn Write) -> io::Result<()> {
-    let width = |text: fn(&Record) -> &str, least: usize| {
+/// One device a line.
+pub(crate) fn write_table(records: &[DeviceRecord], out: &mut dyn Write) -> io::Result<()> {
+    let width = |text: fn(&DeviceRecord) -> &str, least: usize| {
         records.iter().map(|record| text(record).chars().count()).max().unwrap_or(0).clamp(least, 40)
     };
     let (address, maker) = (width(|record| record.address.as_deref().unwrap_or("-"), 7), width(maker_of, 5));
@@ -186,12 +92,12 @@ fn write_table(records: &[Record], out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "{} devices", records.len())
 }
 
-fn maker_of(record: &Record) -> &str {
-    if record.random_mac { "(random address)" } else { record.maker.unwrap_or("-") }
+fn maker_of(record: &DeviceRecord) -> &str {
+    if record.random_mac { "(random address)" } else { record.maker.as_deref().unwrap_or("-") }
 }
 
 /// Bytes for people, in decimal units.
-fn size(bytes: u64) -> String {
+pub(crate) fn size(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
     if bytes < 1_000 {
         return format!("{bytes} B");

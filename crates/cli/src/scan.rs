@@ -6,18 +6,18 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use lapwing_alert::{Alert, AlertConfig};
 use lapwing_detect::Severity;
-use lapwing_engine::{Control, Detecting, InputSummary, Summary, write_evidence};
-use lapwing_protocol::LocalNetworks;
-use lapwing_store::Store;
+use lapwing_detect::signature::LoadReport;
+use lapwing_engine::{Control, Detecting, InputSummary, Recording, Summary, write_evidence};
+use lapwing_store::{Pressure, Recorder, Store};
 
 use crate::baseline::Normal;
 use crate::delivery::Delivering;
-use crate::input::{Input, InputOptions, all_read};
+use crate::input::{Input, InputOptions, Ran, all_read};
 use crate::output::Output;
 use crate::report::{self, Format};
 use crate::signatures::Rules;
 use crate::sources::Named;
-use crate::{Outcome, baseline, told};
+use crate::{Outcome, baseline, store, told};
 
 /// Read captures or logs, find what is wrong in them, and explain it
 #[derive(Args)]
@@ -50,8 +50,9 @@ pub(crate) struct Scan {
     /// Write the packets of each alert's evidence into this folder, one small pcap an alert
     #[arg(long, value_name = "DIR")]
     evidence: Option<PathBuf>,
-    /// Keep the alerts in this store too, and leave out those that it suppresses
-    #[arg(long, value_name = "DIR")]
+    /// Keep alerts, flows and devices there too, and leave out the alerts that are suppressed there: a folder, or
+    /// postgres://USER@HOST/DATABASE
+    #[arg(long, value_name = "PLACE", env = "LAPWING_STORE")]
     store: Option<PathBuf>,
     /// Send the alerts to the receivers of the configuration too (docs/delivery.md)
     #[arg(long)]
@@ -77,9 +78,8 @@ impl Scan {
         let rules = Rules::read(&input.settings.signatures, &self.signatures, self.no_shipped_signatures)?;
         let read = [inputs.list(), trusted.list(), self.model.clone()].concat();
         let mut out = Output::open(self.output.as_deref(), &read)?;
-        let store =
-            self.store.as_ref().map(|folder| Store::open(folder, LocalNetworks::clone(&input.local))).transpose()?;
         let delivering = self.deliver.then(|| Delivering::now(&input.settings)).transpose()?;
+        let (store, mut recorder) = store::record(self.store.as_deref(), &input.settings, Pressure::Wait)?.unzip();
         let mut summary = Summary::default();
         summary.not_evaluated.extend(rules.left_out.clone());
         let control = Control::default();
@@ -93,10 +93,10 @@ impl Scan {
             if control.stopped() {
                 break;
             }
-            match scan(&input, group, &rules, &normal, &control) {
+            match scan(&input, group, &rules, &normal, recorder.as_mut(), &control) {
                 Ok((mut found, read)) => {
                     if let Some(store) = &store {
-                        keep(store, &mut found)?;
+                        leave_out_suppressed(store, &mut found)?;
                     }
                     evidence.push((group, alerts.len()..alerts.len() + found.len()));
                     alerts.extend(found);
@@ -113,6 +113,7 @@ impl Scan {
                 Err(error) => return Err(error),
             }
         }
+        let kept = recorder.map_or(Ok(()), |recorder| recorder.finish().map(drop));
         report::write(format, &alerts, &summary, self.output.is_none(), &mut out)
             .and_then(|()| out.finish())
             .context("the alerts cannot be written")?;
@@ -131,6 +132,7 @@ impl Scan {
         if let Some(delivering) = delivering {
             delivering.deliver(&alerts)?;
         }
+        kept.context("what was found could not be kept")?;
         all_read(&summary)?;
         let found = self.fail_on.is_some_and(|limit| alerts.iter().any(|alert| alert.severity >= limit));
         Ok(if found { Outcome::Found } else { Outcome::Done })
@@ -142,6 +144,7 @@ fn scan(
     named: &Named,
     rules: &Rules,
     normal: &Normal,
+    recorder: Option<&mut Recorder>,
     control: &Control,
 ) -> Result<(Vec<Alert>, Summary)> {
     let alerts = AlertConfig::from(&input.settings.alert);
@@ -151,17 +154,29 @@ fn scan(
     if let Some(inventory) = &normal.inventory {
         stage.set_inventory(inventory.clone());
     }
-    let ran = input.run(named, &scoring, &mut stage, control)?;
-    let mut summary = ran.summary;
-    summary.note_signatures(&report);
-    let raised = stage.finish(ran.span.map(|(_, last)| last));
-    summary.coverage.extend(raised.lost);
-    Ok((raised.alerts, summary))
+    let Some(recorder) = recorder else {
+        let ran = input.run(named, &scoring, &mut stage, control)?;
+        return Ok(end(ran, stage, &report));
+    };
+    let inventory = stage.shared_inventory();
+    let mut recording = Recording::new(&mut stage, recorder, inventory);
+    let ran = input.run(named, &scoring, &mut recording, control)?;
+    recording.finish();
+    let (alerts, summary) = end(ran, stage, &report);
+    alerts.iter().for_each(|alert| recorder.alert(alert));
+    Ok((alerts, summary))
 }
 
-/// Keeps the alerts, and takes out those that a suppression hides.
-fn keep(store: &Store, alerts: &mut Vec<Alert>) -> Result<()> {
-    store.keep_alerts(alerts)?;
+fn end(ran: Ran, stage: Detecting, report: &LoadReport) -> (Vec<Alert>, Summary) {
+    let mut summary = ran.summary;
+    summary.note_signatures(report);
+    let raised = stage.finish(ran.span.map(|(_, last)| last));
+    summary.coverage.extend(raised.lost);
+    (raised.alerts, summary)
+}
+
+/// Takes out the alerts that a suppression hides; they are kept all the same.
+fn leave_out_suppressed(store: &Store, alerts: &mut Vec<Alert>) -> Result<()> {
     let suppressions = store.suppressions()?;
     let before = alerts.len();
     alerts.retain(|alert| suppressions.hiding(alert).is_none());

@@ -1,41 +1,53 @@
 //! What every verb that opens the store has in common.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::Args;
 use lapwing_alert::from_rfc3339;
 use lapwing_capture::Timestamp;
-use lapwing_protocol::LocalNetworks;
-use lapwing_store::{Store, TimeRange};
+use lapwing_engine::Config;
+use lapwing_store::{Pressure, Recorder, Store, TimeRange};
 
-/// Which store, and what counts as local in it.
+use crate::config;
+
+/// Which store.
 #[derive(Args)]
 pub(crate) struct StoreOptions {
-    /// The store: a folder
-    #[arg(long, value_name = "DIR", env = "LAPWING_STORE")]
-    store: PathBuf,
-    /// Networks whose addresses are devices, as CIDR; repeatable [default: RFC 1918, ULA, link-local]
-    #[arg(long, value_name = "CIDR")]
-    local: Vec<String>,
+    /// The store: a folder, or postgres://USER@HOST/DATABASE [default: the place of the settings]
+    #[arg(long, value_name = "PLACE", env = "LAPWING_STORE")]
+    store: Option<PathBuf>,
+    /// Settings that outlive a command line (docs/configuration.md)
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
 }
 
 impl StoreOptions {
     /// Opens the store; one that is not there is not made, for nothing could be found in it.
     pub(crate) fn open(&self) -> Result<Store> {
-        if !self.store.is_dir() {
-            bail!("{}: there is no store; `lapwing scan --store` makes one", self.store.display());
+        let settings = config::read(self.config.as_deref())?;
+        let Some(place) = self.store.as_ref().or(settings.store.place.as_ref()) else {
+            bail!("say which store: --store PLACE, or `place` under [store] in the settings");
+        };
+        if !lapwing_store::exists(place) {
+            bail!("{}: there is no store; `lapwing scan --store` makes one", place.display());
         }
-        Ok(Store::open(&self.store, self.local()?)?)
+        Ok(Store::open(place, settings.store_settings())?)
     }
+}
 
-    fn local(&self) -> Result<LocalNetworks> {
-        if self.local.is_empty() {
-            return Ok(LocalNetworks::default());
-        }
-        LocalNetworks::parse(self.local.iter().map(String::as_str)).context("--local")
-    }
+/// Opens the store that the arguments or the settings name, if they name one, and starts the thread that writes to it.
+pub(crate) fn record(
+    place: Option<&Path>,
+    settings: &Config,
+    pressure: Pressure,
+) -> Result<Option<(Arc<Store>, Recorder)>> {
+    let Some(place) = place.or(settings.store.place.as_deref()) else { return Ok(None) };
+    let store = Arc::new(Store::open(place, settings.store_settings())?);
+    let recorder = Recorder::start(Arc::clone(&store), pressure, |problem| eprintln!("lapwing: {problem}"));
+    Ok(Some((store, recorder)))
 }
 
 /// From when to when.

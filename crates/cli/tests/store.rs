@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use assert_cmd::Command;
@@ -47,6 +48,37 @@ fn what_a_scan_found_is_kept_and_can_be_acknowledged_and_suppressed() {
     lapwing(store, &["suppress", "remove", suppression, "--by", "kim"]);
     assert_eq!(lapwing(store, &["query", "alerts", "--format", "jsonl"]).lines().count(), kept.lines().count());
     assert_eq!(lapwing(store, &["query", "audit", "--format", "jsonl"]).lines().count(), 3);
+}
+
+#[test]
+fn flows_and_devices_are_kept_as_the_verbs_on_captures_show_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path();
+    lapwing(store, &["scan", CAPTURE, "--format", "jsonl"]);
+    let run = Command::cargo_bin("lapwing").unwrap().args(["flows", CAPTURE, "--format", "json"]).assert().success();
+    let flows = String::from_utf8(run.get_output().stdout.clone()).unwrap().lines().count();
+    let kept = lapwing(store, &["query", "flows", "--format", "jsonl", "--limit", "0"]);
+    assert_eq!(kept.lines().count(), flows);
+    let flow: serde_json::Value = serde_json::from_str(kept.lines().last().unwrap()).unwrap();
+    let latest: serde_json::Value =
+        serde_json::from_str(&lapwing(store, &["query", "flows", "--json", "--limit", "1"])).unwrap();
+    assert_eq!(latest.as_array().unwrap().len(), 1);
+    let uid = flow["uid"].as_str().unwrap();
+    let csv = lapwing(store, &["query", "flows", "--uid", uid, "--format", "csv"]);
+    assert!(csv.starts_with("ts,uid,id.orig_h,") && csv.lines().count() == 2 && csv.contains(uid), "{csv}");
+
+    let run = Command::cargo_bin("lapwing").unwrap().args(["devices", CAPTURE, "--json"]).assert().success();
+    let seen: Vec<serde_json::Value> = serde_json::from_slice(&run.get_output().stdout).unwrap();
+    // A second scan of the same capture counts nothing twice.
+    lapwing(store, &["scan", CAPTURE, "--format", "jsonl"]);
+    let kept: Vec<serde_json::Value> = serde_json::from_str(&lapwing(store, &["query", "devices", "--json"])).unwrap();
+    let counts = |devices: &[serde_json::Value]| -> BTreeSet<String> {
+        devices.iter().map(|device| format!("{} {} {}", device["id"], device["flows"], device["sent_bytes"])).collect()
+    };
+    assert_eq!(counts(&kept), counts(&seen));
+    let traffic = lapwing(store, &["query", "traffic", "--by", "day", "--format", "csv"]);
+    assert!(traffic.starts_with("time,flows,packets,bytes,bytes_in,bytes_out\n") && traffic.lines().count() > 1);
+    assert_eq!(lapwing(store, &["query", "talkers", "--limit", "3", "--format", "jsonl"]).lines().count(), 3);
 }
 
 #[test]

@@ -12,6 +12,7 @@ use lapwing_export::{DeliveryConfig, ExportConfig, Sinks};
 use lapwing_flow::{Checksums, FlowConfig, ReassemblyLimits};
 use lapwing_learn::ForestSettings;
 use lapwing_protocol::LocalNetworks;
+use lapwing_store::{Keep, StoreSettings};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +44,8 @@ pub struct Config {
     pub sinks: Sinks,
     /// What is shown of a run while it goes on.
     pub metrics: MetricsSettings,
+    /// What is kept.
+    pub store: StoreSection,
 }
 
 /// Which frames are looked at.
@@ -113,6 +116,31 @@ pub struct TrainSettings {
     pub sample: Count<2, 32_768>,
     /// Names the forest: the same rows and seed give the same forest.
     pub seed: Count<0, { u64::MAX >> 1 }>,
+}
+
+/// What is kept.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct StoreSection {
+    /// Where: a folder, or `postgres://USER:PASSWORD@HOST/DATABASE`. Without it, and without `--store`, nothing is kept.
+    pub place: Option<PathBuf>,
+    /// Days that flows are kept after they ended. Without it until there is no room.
+    pub flow_days: Option<Count<1, 36_500>>,
+    /// Days that alerts and roll-ups are kept after their traffic. Without it until there is no room.
+    pub alert_days: Option<Count<1, 36_500>>,
+    /// MB that everything together may take in a folder; the earliest flows go first. Without it as much as there is.
+    pub megabytes: Option<Count<16, 1_000_000_000>>,
+}
+
+impl From<&StoreSection> for Keep {
+    fn from(section: &StoreSection) -> Self {
+        let days = |days: Count<1, 36_500>| Duration::from_secs(days.get() * 86_400);
+        Self {
+            flows: section.flow_days.map(days),
+            alerts: section.alert_days.map(days),
+            bytes: section.megabytes.map(|megabytes| megabytes.get() * 1_000_000),
+        }
+    }
 }
 
 impl Default for FlowSettings {
@@ -193,6 +221,12 @@ impl Config {
     #[must_use]
     pub fn export(&self) -> ExportConfig {
         ExportConfig { delivery: self.delivery.clone(), sinks: self.sinks.clone() }
+    }
+
+    /// What a store needs to be told.
+    #[must_use]
+    pub fn store_settings(&self) -> StoreSettings {
+        StoreSettings { local: self.local_networks(), keep: (&self.store).into() }
     }
 
     /// The networks whose addresses are devices.

@@ -16,6 +16,7 @@ mod order;
 mod pipeline;
 mod ranges;
 mod reader;
+mod recording;
 mod scan;
 mod stage;
 mod summary;
@@ -24,7 +25,8 @@ mod watch;
 mod work;
 
 pub use config::{
-    AlertSettings, CaptureSettings, Config, FlowSettings, PipelineConfig, SignatureSettings, TrainSettings,
+    AlertSettings, CaptureSettings, Config, FlowSettings, PipelineConfig, SignatureSettings, StoreSection,
+    TrainSettings,
 };
 pub use control::Control;
 pub use devices::TakingStock;
@@ -34,6 +36,7 @@ pub use learning::{FitSettings, Learning, Learnt, Lesson};
 pub use logs::{LogRun, run_logs};
 pub use pipeline::{PipelineReport, run};
 pub use ranges::{Budget, Count, FilterText, Networks, OutOfRange};
+pub use recording::Recording;
 pub use scan::{Detecting, Raised};
 pub use stage::{Rows, Scored, Stage};
 pub use summary::{InputSummary, Summary};

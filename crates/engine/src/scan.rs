@@ -79,6 +79,12 @@ impl Detecting {
         self.inventory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The same, for whoever looks at them while the run goes on.
+    #[must_use]
+    pub fn shared_inventory(&self) -> SharedInventory {
+        Arc::clone(&self.inventory)
+    }
+
     /// Goes on with the devices of an earlier run.
     pub fn set_inventory(&mut self, inventory: Inventory) {
         *self.inventory() = inventory;

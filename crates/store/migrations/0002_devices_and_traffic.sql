@@ -1,17 +1,23 @@
--- Devices by their address; `document` is what the inventory knows beyond the columns.
+-- Devices as the inventory knows them: `document` is its latest record, the columns are what is searched for.
 CREATE TABLE devices (
     id TEXT PRIMARY KEY,
-    mac TEXT,
-    name TEXT,
-    vendor TEXT,
+    words TEXT NOT NULL,
     first_seen BIGINT NOT NULL,
     last_seen BIGINT NOT NULL,
+    document TEXT NOT NULL
+);
+CREATE INDEX devices_last_seen ON devices (last_seen);
+
+-- What each run of the program counted of a device. A run is named by the time of its first packet, so that a capture that is
+-- read twice counts once.
+CREATE TABLE device_runs (
+    device TEXT NOT NULL,
+    run BIGINT NOT NULL,
     flows BIGINT NOT NULL,
     bytes_sent BIGINT NOT NULL,
     bytes_received BIGINT NOT NULL,
-    document TEXT
+    PRIMARY KEY (device, run)
 );
-CREATE INDEX devices_last_seen ON devices (last_seen);
 
 -- What flowed in each minute; a flow's bytes are spread evenly over the minutes it lasted. `minute` counts minutes since the epoch.
 CREATE TABLE traffic_minutes (
@@ -40,3 +46,9 @@ CREATE TABLE talker_days (
     bytes_received BIGINT NOT NULL,
     PRIMARY KEY (day, host)
 ) WITHOUT ROWID;
+
+-- How many rows of a journal of flows are in the roll-ups, so that after a kill the others are added, and only they.
+CREATE TABLE flow_marks (
+    stem TEXT PRIMARY KEY,
+    row_count BIGINT NOT NULL
+);

@@ -5,11 +5,11 @@ use lapwing_capture::Timestamp;
 
 use crate::query::limit_clause;
 use crate::sql::{Conditions, Sql, containing, rows};
-use crate::{AlertQuery, Page, StoreError};
+use crate::{AlertQuery, Change, Page, StoreError, audit};
 
 const COLUMNS: &str = "document, status, status_by, status_at, suppressed_by";
 
-/// What people set stays when a new revision comes, but for one thing: a closed alert that has become worse is open again.
+/// What people set stays when a new revision comes.
 const UPSERT: &str = "\
     INSERT INTO alerts (id, revision, kind, severity, device, peers, first_seen, last_seen, status, status_by, status_at, \
     suppressed_by, words, document) \
@@ -17,12 +17,13 @@ const UPSERT: &str = "\
     ON CONFLICT (id) DO UPDATE SET revision = excluded.revision, severity = excluded.severity, peers = excluded.peers, \
     first_seen = excluded.first_seen, last_seen = excluded.last_seen, suppressed_by = excluded.suppressed_by, \
     words = excluded.words, document = excluded.document, \
-    status = CASE WHEN alerts.status = 'closed' AND excluded.severity > alerts.severity THEN 'open' ELSE alerts.status END, \
-    status_by = CASE WHEN alerts.status = 'closed' AND excluded.severity > alerts.severity THEN 'lapwing' \
-    ELSE alerts.status_by END, \
-    status_at = CASE WHEN alerts.status = 'closed' AND excluded.severity > alerts.severity THEN excluded.last_seen \
-    ELSE alerts.status_at END \
+    status = CASE WHEN alerts.status_by IS NULL THEN excluded.status ELSE alerts.status END \
     WHERE excluded.revision >= alerts.revision";
+
+/// An alert that somebody closed and that has become worse since is theirs no more.
+const REOPEN: &str = "\
+    UPDATE alerts SET status_by = NULL, status_at = NULL \
+    WHERE id = ?1 AND status = 'closed' AND status_by IS NOT NULL AND severity < ?2 AND revision <= ?3";
 
 /// Keeps an alert unless a later revision of it is there; returns whether anything changed.
 pub(crate) fn keep(sql: &mut dyn Sql, alert: &Alert, suppressions: &Suppressions) -> Result<bool, StoreError> {
@@ -44,6 +45,11 @@ pub(crate) fn keep(sql: &mut dyn Sql, alert: &Alert, suppressions: &Suppressions
         words(alert).into(),
         document.into(),
     ];
+    let worse = [alert.id.as_str().into(), (alert.severity as i64).into(), i64::from(alert.revision).into()];
+    if sql.execute(REOPEN, &worse)? > 0 {
+        let change = Change { who: "lapwing", at: alert.last_seen };
+        audit::note(sql, change, "alert status", &alert.id, &format!("grew worse: {}", alert.severity))?;
+    }
     Ok(sql.execute(UPSERT, &values)? > 0)
 }
 
@@ -108,6 +114,13 @@ pub(crate) fn expire(sql: &mut dyn Sql, moment: Timestamp) -> Result<u64, StoreE
     sql.execute("DELETE FROM alerts WHERE last_seen < ?1", &[moment.micros().into()])
 }
 
+/// Lets go of the `count` alerts whose traffic ended first; returns how many there were.
+pub(crate) fn expire_some(sql: &mut dyn Sql, count: usize) -> Result<u64, StoreError> {
+    let statement =
+        format!("DELETE FROM alerts WHERE id IN (SELECT id FROM alerts ORDER BY last_seen, id LIMIT {count})");
+    sql.execute(&statement, &[])
+}
+
 fn conditions(query: &AlertQuery) -> Conditions {
     let mut conditions = Conditions::default();
     if let Some(device) = &query.device {
@@ -127,6 +140,9 @@ fn conditions(query: &AlertQuery) -> Conditions {
     }
     if let Some(status) = query.status {
         conditions.add("status = ?", status.as_str());
+    }
+    if query.unseen {
+        conditions.add_plain("status_by IS NULL");
     }
     if let Some(peer) = &query.peer {
         conditions.add("peers LIKE ? ESCAPE '\\'", containing(&format!(" {peer} ")));

@@ -1,72 +1,177 @@
 //! Devices that were seen.
 
-use lapwing_alert::rfc3339;
+use std::cmp::Reverse;
+
+use lapwing_asset::{Device, Peer, Recent, Service, Volume};
 use lapwing_capture::Timestamp;
-use serde::Serialize;
+use lapwing_protocol::transport;
+use serde::{Deserialize, Serialize};
 
 use crate::query::limit_clause;
-use crate::sql::{Conditions, Sql, containing, rows};
+use crate::sql::{Conditions, Sql, containing, count, rows};
+use crate::time::text;
 use crate::{DeviceQuery, Page, StoreError};
 
-/// What is kept of a device.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+/// A device as it is kept and printed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DeviceRecord {
-    /// Its address, or what the inventory calls it.
+    /// What it is known by: its link-layer address, else its address.
     pub id: String,
-    /// Link-layer address that it was last seen with.
+    /// The address it has.
+    pub address: Option<String>,
+    /// Its link-layer address.
     pub mac: Option<String>,
-    /// What people call it.
-    pub name: Option<String>,
+    /// The link-layer address is drawn at random, so the device may come back under another.
+    pub random_mac: bool,
     /// Who made it.
-    pub vendor: Option<String>,
-    /// Start of the first flow it took part in.
-    #[serde(serialize_with = "time")]
+    pub maker: Option<String>,
+    /// It forwards for others.
+    pub router: bool,
+    /// Every address it had lately, in order.
+    pub addresses: Vec<String>,
+    /// When it was seen first.
+    #[serde(with = "text")]
     pub first_seen: Timestamp,
-    /// End of the last.
-    #[serde(serialize_with = "time")]
+    /// When it was seen last.
+    #[serde(with = "text")]
     pub last_seen: Timestamp,
     /// Flows it took part in.
     pub flows: u64,
     /// IP bytes it sent.
-    pub bytes_sent: u64,
+    pub sent_bytes: u64,
     /// IP bytes it received.
-    pub bytes_received: u64,
-    /// What the inventory knows beyond that, as it wrote it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub document: Option<serde_json::Value>,
+    pub received_bytes: u64,
+    /// Services it offers: `tcp/80`.
+    pub offers: Vec<String>,
+    /// Services it uses.
+    pub uses: Vec<String>,
+    /// Networks outside that it had answers from (/24, /48).
+    pub outside_networks: usize,
+    /// Whom it talks to, the one with most bytes first.
+    pub peers: Vec<PeerRecord>,
+    /// Bytes by hour of the day, UTC.
+    pub hours: Vec<HourRecord>,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
-fn time<S: serde::Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&rfc3339(*time))
+/// A host that a device talks to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PeerRecord {
+    /// Its address.
+    pub address: String,
+    /// Flows between them.
+    pub flows: u64,
+    /// IP bytes that the device sent it.
+    pub sent_bytes: u64,
+    /// IP bytes that the device had from it.
+    pub received_bytes: u64,
+    /// End of the last flow.
+    #[serde(with = "text")]
+    pub last_seen: Timestamp,
 }
 
-/// Adds what was seen of a device to what is known: counts are summed, times widened, names kept unless there is a new one.
-pub(crate) fn add(sql: &mut dyn Sql, device: &DeviceRecord) -> Result<(), StoreError> {
-    let statement = "\
-        INSERT INTO devices (id, mac, name, vendor, first_seen, last_seen, flows, bytes_sent, bytes_received, document) \
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) \
-        ON CONFLICT (id) DO UPDATE SET mac = COALESCE(excluded.mac, devices.mac), \
-        name = COALESCE(excluded.name, devices.name), vendor = COALESCE(excluded.vendor, devices.vendor), \
-        first_seen = CASE WHEN excluded.first_seen < devices.first_seen THEN excluded.first_seen ELSE devices.first_seen END, \
-        last_seen = CASE WHEN excluded.last_seen > devices.last_seen THEN excluded.last_seen ELSE devices.last_seen END, \
-        flows = devices.flows + excluded.flows, bytes_sent = devices.bytes_sent + excluded.bytes_sent, \
-        bytes_received = devices.bytes_received + excluded.bytes_received, \
-        document = COALESCE(excluded.document, devices.document)";
-    let document = device.document.as_ref().map(ToString::to_string);
+/// A device's bytes in one hour of the day.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HourRecord {
+    /// 0 to 23, UTC.
+    pub hour: usize,
+    /// IP bytes.
+    pub sent_bytes: u64,
+    /// IP bytes.
+    pub received_bytes: u64,
+}
+
+impl DeviceRecord {
+    /// What the inventory knows of a device.
+    #[must_use]
+    pub fn new(device: &Device) -> Self {
+        let Volume { sent, received } = device.volume();
+        let address = device.address().map(|address| address.ip().to_string());
+        let mac = device.mac.map(|[a, b, c, d, e, f]| format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}"));
+        let mut addresses: Vec<_> = device.addresses.iter().map(|seen| seen.what).collect();
+        addresses.sort_unstable();
+        let mut peers = device.peers.clone();
+        peers.sort_by_key(|peer| (Reverse(peer.volume.sent + peer.volume.received), peer.address));
+        let hours = device.hours.iter().enumerate().filter(|(_, volume)| **volume != Volume::default());
+        Self {
+            id: mac.clone().or_else(|| address.clone()).unwrap_or_default(),
+            address,
+            mac,
+            random_mac: device.has_random_mac(),
+            maker: device.vendor().map(ToOwned::to_owned),
+            router: device.routes,
+            addresses: addresses.iter().map(|address| address.ip().to_string()).collect(),
+            first_seen: device.first,
+            last_seen: device.last,
+            flows: device.flows,
+            sent_bytes: sent,
+            received_bytes: received,
+            offers: services(&device.offers),
+            uses: services(&device.uses),
+            outside_networks: device.destinations.len(),
+            peers: peers.iter().map(PeerRecord::new).collect(),
+            hours: hours
+                .map(|(hour, volume)| HourRecord { hour, sent_bytes: volume.sent, received_bytes: volume.received })
+                .collect(),
+        }
+    }
+
+    /// What a search looks at, in small letters.
+    fn words(&self) -> String {
+        let single = [Some(&self.id), self.mac.as_ref(), self.maker.as_ref()].into_iter().flatten();
+        let words: Vec<String> = single.chain(&self.addresses).map(|word| word.to_lowercase()).collect();
+        format!(" {} ", words.join(" "))
+    }
+}
+
+impl PeerRecord {
+    fn new(peer: &Peer) -> Self {
+        Self {
+            address: peer.address.ip().to_string(),
+            flows: peer.flows,
+            sent_bytes: peer.volume.sent,
+            received_bytes: peer.volume.received,
+            last_seen: peer.last,
+        }
+    }
+}
+
+/// As `tcp/443`, in order; protocols without ports by their name alone.
+fn services<const MOST: usize>(seen: &Recent<Service, MOST>) -> Vec<String> {
+    let mut services: Vec<Service> = seen.iter().map(|seen| seen.what).collect();
+    services.sort_unstable();
+    let name = |service: &Service| match service.port {
+        0 => transport(service.protocol).to_owned(),
+        port => format!("{}/{port}", transport(service.protocol)),
+    };
+    services.iter().map(name).collect()
+}
+
+/// Keeps what a run knows of a device in place of what it knew of it before.
+pub(crate) fn put(sql: &mut dyn Sql, run: Timestamp, device: &DeviceRecord) -> Result<(), StoreError> {
+    let document = serde_json::to_string(device).map_err(|error| damaged(&device.id, &error))?;
     let values = [
         device.id.as_str().into(),
-        device.mac.clone().into(),
-        device.name.clone().into(),
-        device.vendor.clone().into(),
+        device.words().into(),
         device.first_seen.micros().into(),
         device.last_seen.micros().into(),
-        count(device.flows).into(),
-        count(device.bytes_sent).into(),
-        count(device.bytes_received).into(),
         document.into(),
     ];
-    sql.execute(statement, &values)?;
+    sql.execute(
+        "INSERT INTO devices (id, words, first_seen, last_seen, document) VALUES (?1, ?2, ?3, ?4, ?5) \
+         ON CONFLICT (id) DO UPDATE SET \
+         words = CASE WHEN excluded.last_seen >= devices.last_seen THEN excluded.words ELSE devices.words END, \
+         document = CASE WHEN excluded.last_seen >= devices.last_seen THEN excluded.document ELSE devices.document END, \
+         first_seen = CASE WHEN excluded.first_seen < devices.first_seen THEN excluded.first_seen ELSE devices.first_seen END, \
+         last_seen = CASE WHEN excluded.last_seen > devices.last_seen THEN excluded.last_seen ELSE devices.last_seen END",
+        &values,
+    )?;
+    let [flows, sent, received] = [device.flows, device.sent_bytes, device.received_bytes].map(count);
+    sql.execute(
+        "INSERT INTO device_runs (device, run, flows, bytes_sent, bytes_received) VALUES (?1, ?2, ?3, ?4, ?5) \
+         ON CONFLICT (device, run) DO UPDATE SET flows = excluded.flows, bytes_sent = excluded.bytes_sent, \
+         bytes_received = excluded.bytes_received",
+        &[device.id.as_str().into(), run.micros().into(), flows.into(), sent.into(), received.into()],
+    )?;
     Ok(())
 }
 
@@ -74,39 +179,41 @@ pub(crate) fn add(sql: &mut dyn Sql, device: &DeviceRecord) -> Result<(), StoreE
 pub(crate) fn find(sql: &mut dyn Sql, query: &DeviceQuery) -> Result<Page<DeviceRecord>, StoreError> {
     let mut conditions = Conditions::default();
     if let Some(from) = query.time.from {
-        conditions.add("last_seen >= ?", from.micros());
+        conditions.add("d.last_seen >= ?", from.micros());
     }
     if let Some(until) = query.time.until {
-        conditions.add("first_seen < ?", until.micros());
+        conditions.add("d.first_seen < ?", until.micros());
+    }
+    if let Some(device) = &query.device {
+        conditions.add("d.words LIKE ? ESCAPE '\\'", containing(&format!(" {device} ")));
     }
     if let Some(text) = &query.text {
-        let searched =
-            "LOWER(id || ' ' || COALESCE(mac, '') || ' ' || COALESCE(name, '') || ' ' || COALESCE(vendor, ''))";
-        conditions.add(&format!("{searched} LIKE ? ESCAPE '\\'"), containing(text));
+        conditions.add("d.words LIKE ? ESCAPE '\\'", containing(text));
     }
     let statement = format!(
-        "SELECT id, mac, name, vendor, first_seen, last_seen, flows, bytes_sent, bytes_received, document FROM devices{} \
-         ORDER BY last_seen DESC, id{}",
+        "SELECT d.id, d.document, d.first_seen, d.last_seen, CAST(SUM(r.flows) AS BIGINT), \
+         CAST(SUM(r.bytes_sent) AS BIGINT), CAST(SUM(r.bytes_received) AS BIGINT) \
+         FROM devices d JOIN device_runs r ON r.device = d.id{} \
+         GROUP BY d.id, d.document, d.first_seen, d.last_seen ORDER BY d.last_seen DESC, d.id{}",
         conditions.clause(),
         limit_clause(query.limit)
     );
     let found = rows(sql, &statement, &conditions.values)?;
-    let devices = found.into_iter().map(|mut row| DeviceRecord {
-        id: row.text(0),
-        mac: row.optional_text(1),
-        name: row.optional_text(2),
-        vendor: row.optional_text(3),
-        first_seen: Timestamp::from_micros(row.integer(4)),
-        last_seen: Timestamp::from_micros(row.integer(5)),
-        flows: row.count(6),
-        bytes_sent: row.count(7),
-        bytes_received: row.count(8),
-        document: row.optional_text(9).and_then(|text| serde_json::from_str(&text).ok()),
+    let devices = found.into_iter().map(|mut row| {
+        let id = row.text(0);
+        let device: DeviceRecord = serde_json::from_str(&row.text(1)).map_err(|error| damaged(&id, &error))?;
+        Ok(DeviceRecord {
+            first_seen: Timestamp::from_micros(row.integer(2)),
+            last_seen: Timestamp::from_micros(row.integer(3)),
+            flows: row.count(4),
+            sent_bytes: row.count(5),
+            received_bytes: row.count(6),
+            ..device
+        })
     });
-    Ok(Page::new(devices.collect(), query.limit))
+    Ok(Page::new(devices.collect::<Result<_, StoreError>>()?, query.limit))
 }
 
-/// A count as the databases keep it.
-pub(crate) fn count(count: u64) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
+fn damaged(id: &str, error: &serde_json::Error) -> StoreError {
+    StoreError::Damaged { what: "device", id: id.to_owned(), reason: error.to_string() }
 }

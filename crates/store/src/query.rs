@@ -45,6 +45,8 @@ pub struct AlertQuery {
     pub severity: Option<Severity>,
     /// In this state.
     pub status: Option<Status>,
+    /// Those that nobody has acknowledged or closed.
+    pub unseen: bool,
     /// With this in title, explanation, device, peers, detectors or rules; capitals or not.
     pub text: Option<String>,
     /// Those that a suppression hides too.
@@ -58,7 +60,9 @@ pub struct AlertQuery {
 pub struct DeviceQuery {
     /// Devices seen in this time.
     pub time: TimeRange,
-    /// With this in address, link-layer address, name or vendor; capitals or not.
+    /// With this address or link-layer address.
+    pub device: Option<String>,
+    /// With this in address, link-layer address or maker; capitals or not.
     pub text: Option<String>,
     /// At most so many; `None` for all.
     pub limit: Option<usize>,

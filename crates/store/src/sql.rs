@@ -106,6 +106,11 @@ pub(crate) trait Database: Send + Sync {
     fn shrink(&self) -> Result<(), StoreError>;
 }
 
+/// A count as the databases keep it.
+pub(crate) fn count(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
 /// The conditions of a statement under construction, with their values.
 #[derive(Default)]
 pub(crate) struct Conditions {

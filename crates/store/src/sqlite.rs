@@ -20,8 +20,9 @@ const READERS: usize = 4;
 /// the power fails (`synchronous = FULL`): alerts come in batches, so one `fsync` a batch is affordable.
 pub(crate) struct Sqlite {
     path: PathBuf,
-    writer: Mutex<Connection>,
+    // Closed before the writer, which then puts the log into the file.
     readers: Mutex<Vec<Connection>>,
+    writer: Mutex<Connection>,
 }
 
 impl Sqlite {
@@ -37,8 +38,10 @@ impl Sqlite {
         writer.pragma_update(None, "auto_vacuum", "INCREMENTAL").map_err(refused)?;
         writer.pragma_update(None, "journal_mode", "WAL").map_err(refused)?;
         writer.pragma_update(None, "synchronous", "FULL").map_err(refused)?;
-        // What one large batch made the log grow to is given back.
-        writer.pragma_update(None, "journal_size_limit", 16 << 20).map_err(refused)?;
+        // The log counts towards the room that the store may take, so it is kept at about a megabyte; what one large batch
+        // made it grow to is given back.
+        writer.pragma_update(None, "wal_autocheckpoint", 256).map_err(refused)?;
+        writer.pragma_update(None, "journal_size_limit", 1 << 20).map_err(refused)?;
         Ok(Self { path: path.to_owned(), writer: Mutex::new(writer), readers: Mutex::default() })
     }
 
@@ -170,13 +173,13 @@ fn explain(error: rusqlite::Error) -> StoreError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::migrate::migrate;
+    use crate::migrate::{SQLITE, migrate};
 
     #[test]
     fn a_full_disk_is_said_and_what_was_there_stays() {
         let folder = tempfile::tempdir().unwrap();
         let database = Sqlite::open(&folder.path().join("db")).unwrap();
-        migrate(&database).unwrap();
+        migrate(&database, SQLITE).unwrap();
         let note = |detail: &str| {
             let statement = "INSERT INTO audit (at, who, action, subject, detail) VALUES (0, '', '', '', ?1)";
             database.write(&mut |sql| sql.execute(statement, &[detail.into()]).map(drop))

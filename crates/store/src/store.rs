@@ -2,40 +2,75 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use lapwing_alert::{Alert, Preview, Status, Suppression, Suppressions};
 use lapwing_capture::Timestamp;
+use lapwing_flow::Flow;
 use lapwing_protocol::LocalNetworks;
 
 use crate::audit::Change;
-use crate::migrate::migrate;
+use crate::flows::{FlowFolder, FlowLog, FlowTable, Mark};
+use crate::migrate::{self, migrate};
+use crate::postgres::Postgres;
+use crate::retention::{self, Freed, Keep};
 use crate::sql::Database;
 use crate::sqlite::Sqlite;
 use crate::suppressions::KeptSuppression;
+use crate::traffic::{self, RollUp, Traffic};
 use crate::{
-    AlertQuery, AuditEntry, DeviceQuery, DeviceRecord, Page, StoreError, alerts, audit, devices, suppressions,
+    AlertQuery, AuditEntry, DeviceQuery, DeviceRecord, FlowQuery, FlowRow, Page, StoreError, Talker, TimeRange,
+    TrafficPoint, alerts, audit, devices, suppressions,
 };
 
 /// The database's file in the store's folder.
 const DATABASE_FILE: &str = "lapwing.db";
 
-/// Everything that is kept. Methods may be called from any thread, and other processes may have the same store open; what
-/// changes something is on disk when it returns.
+/// The folder of flows in it.
+const FLOW_FOLDER: &str = "flows";
+
+/// What a store needs to be told.
+#[derive(Clone, Debug, Default)]
+pub struct StoreSettings {
+    /// Networks whose addresses are devices.
+    pub local: LocalNetworks,
+    /// How much is kept.
+    pub keep: Keep,
+}
+
+/// Everything that is kept. Methods may be called from any thread, and other processes may have the same store open. Alerts,
+/// what people set and devices are on disk when the method that changes them returns; flows outlive a kill of the program from
+/// then on, and a failure of the power from [`Store::sync`] on.
 pub struct Store {
-    database: Box<dyn Database>,
-    local: LocalNetworks,
+    database: Arc<dyn Database>,
+    flows: Box<dyn FlowLog>,
+    /// What is in the flows but not yet in the roll-ups.
+    rolling: Mutex<RollUp>,
+    settings: StoreSettings,
 }
 
 impl Store {
-    /// Opens the store in a folder, which is made if it is not there. `local` says which addresses are devices.
+    /// Opens the store in a folder, which is made if it is not there; what a killed program left unfinished is finished. A
+    /// place such as `postgres://USER@HOST/DATABASE` is a PostgreSQL database, whose size is the server's business:
+    /// [`Keep::bytes`] is not looked at there.
     ///
     /// # Errors
-    /// When the folder cannot be made or read, the disk is full, or a later version of Lapwing has written it.
-    pub fn open(folder: &Path, local: LocalNetworks) -> Result<Self, StoreError> {
-        fs::create_dir_all(folder).map_err(|error| StoreError::file(folder, &error))?;
-        let database = Sqlite::open(&folder.join(DATABASE_FILE))?;
-        migrate(&database)?;
-        Ok(Self { database: Box::new(database), local })
+    /// When the folder cannot be made or read, the disk is full, the server cannot be reached, or a later version of Lapwing
+    /// has written it.
+    pub fn open(place: &Path, mut settings: StoreSettings) -> Result<Self, StoreError> {
+        if let Some(url) = server(place) {
+            let database: Arc<dyn Database> = Arc::new(Postgres::open(url)?);
+            migrate(database.as_ref(), migrate::POSTGRES)?;
+            settings.keep.bytes = None;
+            let flows = Box::new(FlowTable::new(Arc::clone(&database)));
+            return Ok(Self { database, flows, rolling: Mutex::default(), settings });
+        }
+        fs::create_dir_all(place).map_err(|error| StoreError::file(place, &error))?;
+        let database = Sqlite::open(&place.join(DATABASE_FILE))?;
+        migrate(&database, migrate::SQLITE)?;
+        let flows = FlowFolder::open(&place.join(FLOW_FOLDER), settings.keep.bytes)?;
+        recover(&database, &flows)?;
+        Ok(Self { database: Arc::new(database), flows: Box::new(flows), rolling: Mutex::default(), settings })
     }
 
     /// Keeps alerts, each in its latest revision, and marks those that a suppression hides; returns how many were new or
@@ -43,11 +78,11 @@ impl Store {
     ///
     /// # Errors
     /// When the database cannot be written; then none of them is kept.
-    pub fn keep_alerts(&self, alerts: &[Alert]) -> Result<u64, StoreError> {
+    pub fn put_alerts(&self, alerts: &[Alert]) -> Result<u64, StoreError> {
         let mut changed = 0;
         self.database.write(&mut |sql| {
             changed = 0;
-            let suppressions = suppressions::load(sql, &self.local)?;
+            let suppressions = suppressions::load(sql, &self.settings.local)?;
             for alert in alerts {
                 changed += u64::from(alerts::keep(sql, alert, &suppressions)?);
             }
@@ -103,7 +138,7 @@ impl Store {
     pub fn suppressions(&self) -> Result<Suppressions, StoreError> {
         let mut loaded = Suppressions::default();
         self.database.read(&mut |sql| {
-            loaded = suppressions::load(sql, &self.local)?;
+            loaded = suppressions::load(sql, &self.settings.local)?;
             Ok(())
         })?;
         Ok(loaded)
@@ -129,7 +164,7 @@ impl Store {
     pub fn preview(&self, suppression: &Suppression) -> Result<Preview, StoreError> {
         let mut hidden = Preview::default();
         self.database.read(&mut |sql| {
-            hidden = suppressions::preview(sql, suppression, &self.local)?;
+            hidden = suppressions::preview(sql, suppression, &self.settings.local)?;
             Ok(())
         })?;
         Ok(hidden)
@@ -142,7 +177,7 @@ impl Store {
     pub fn add_suppression(&self, suppression: &Suppression, change: Change<'_>) -> Result<Preview, StoreError> {
         let mut hidden = Preview::default();
         self.database.write(&mut |sql| {
-            hidden = suppressions::add(sql, suppression, &self.local)?;
+            hidden = suppressions::add(sql, suppression, &self.settings.local)?;
             let detail = format!("{}: {}", suppression.matcher, suppression.reason);
             audit::note(sql, change, "suppression added", &suppression.id, &detail)
         })?;
@@ -156,18 +191,89 @@ impl Store {
     pub fn remove_suppression(&self, id: &str, change: Change<'_>) -> Result<u64, StoreError> {
         let mut shown = 0;
         self.database.write(&mut |sql| {
-            shown = suppressions::remove(sql, id, &self.local)?;
+            shown = suppressions::remove(sql, id, &self.settings.local)?;
             audit::note(sql, change, "suppression removed", id, "")
         })?;
         Ok(shown)
     }
 
-    /// Adds what was seen of devices to what is known of them.
+    /// Keeps one alert: see [`Store::put_alerts`].
     ///
     /// # Errors
-    /// When the database cannot be written; then nothing is added.
-    pub fn add_devices(&self, seen: &[DeviceRecord]) -> Result<(), StoreError> {
-        self.database.write(&mut |sql| seen.iter().try_for_each(|device| devices::add(sql, device)))
+    /// When the database cannot be written.
+    pub fn put_alert(&self, alert: &Alert) -> Result<u64, StoreError> {
+        self.put_alerts(std::slice::from_ref(alert))
+    }
+
+    /// Keeps what a run knows of devices. A run is named by the time of its first packet; what it said before of the same
+    /// devices is replaced, what other runs counted is added.
+    ///
+    /// # Errors
+    /// When the database cannot be written; then nothing is changed.
+    pub fn put_devices(&self, run: Timestamp, seen: &[DeviceRecord]) -> Result<(), StoreError> {
+        self.database.write(&mut |sql| seen.iter().try_for_each(|device| devices::put(sql, run, device)))
+    }
+
+    /// Keeps flows that have ended, all or none, and adds them to the roll-ups.
+    ///
+    /// # Errors
+    /// When they cannot be written. Where only the roll-ups could not be, [`StoreError::Full`] or
+    /// [`StoreError::Database`] says so; they are made up for with the next flows.
+    pub fn put_flows(&self, flows: &[Flow]) -> Result<(), StoreError> {
+        // Held to the end, so that marks and sums go together.
+        let mut rolling = self.rolling.lock().unwrap_or_else(PoisonError::into_inner);
+        rolling.mark(self.flows.append(flows, &self.settings.local)?);
+        flows.iter().for_each(|flow| rolling.add(&Traffic::of(flow, &self.settings.local)));
+        self.database.write(&mut |sql| rolling.write(sql))?;
+        *rolling = RollUp::default();
+        Ok(())
+    }
+
+    /// The flows asked for, the one that ended last first.
+    ///
+    /// # Errors
+    /// When a file or the database cannot be read.
+    pub fn flows(&self, query: &FlowQuery) -> Result<Page<FlowRow>, StoreError> {
+        self.flows.find(query)
+    }
+
+    /// Hands all flows asked for to `each`, hour by hour from the earliest, without holding them all in memory; the limit is
+    /// not looked at.
+    ///
+    /// # Errors
+    /// When a file or the database cannot be read, or `each` fails.
+    pub fn each_flow(
+        &self,
+        query: &FlowQuery,
+        each: &mut dyn FnMut(FlowRow) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        self.flows.for_each(query, each)
+    }
+
+    /// What flowed in each span of so many minutes in which something did.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn traffic(&self, range: TimeRange, minutes: u32) -> Result<Vec<TrafficPoint>, StoreError> {
+        let mut points = Vec::new();
+        self.database.read(&mut |sql| {
+            points = traffic::points(sql, range, minutes)?;
+            Ok(())
+        })?;
+        Ok(points)
+    }
+
+    /// Who sent and received most, in the hours that `range` touches; over more than three days, in the days.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn talkers(&self, range: TimeRange, limit: usize) -> Result<Vec<Talker>, StoreError> {
+        let mut talkers = Vec::new();
+        self.database.read(&mut |sql| {
+            talkers = traffic::talkers(sql, range, limit)?;
+            Ok(())
+        })?;
+        Ok(talkers)
     }
 
     /// The devices asked for, the one seen last first.
@@ -196,27 +302,80 @@ impl Store {
         Ok(entries)
     }
 
-    /// Lets go of alerts whose traffic ended before `moment`, and gives their room back; returns how many there were.
+    /// Lets go of what is too old at `now`, or too much: see [`Keep`].
     ///
     /// # Errors
-    /// When the database cannot be written.
-    pub fn expire_alerts(&self, moment: Timestamp) -> Result<u64, StoreError> {
-        let mut gone = 0;
-        self.database.write(&mut |sql| {
-            gone = alerts::expire(sql, moment)?;
-            Ok(())
-        })?;
-        if gone > 0 {
-            self.database.shrink()?;
-        }
-        Ok(gone)
+    /// When a file cannot be removed or the database cannot be written.
+    pub fn retain(&self, now: Timestamp) -> Result<Freed, StoreError> {
+        retention::retain(self.database.as_ref(), self.flows.as_ref(), &self.settings.keep, now)
     }
 
-    /// Bytes that the database takes.
+    /// Asks the disk to hold the flows that it was given. Says also if a segment could not be made since the last time.
+    ///
+    /// # Errors
+    /// When it cannot.
+    pub fn sync(&self) -> Result<(), StoreError> {
+        self.flows.sync()
+    }
+
+    /// Finishes what is open, as at the end of a run: journals of flows become segments.
+    ///
+    /// # Errors
+    /// When a segment cannot be made; its journal stays and is tried again when the store is opened.
+    pub fn settle(&self) -> Result<(), StoreError> {
+        self.flows.settle()
+    }
+
+    /// How much is kept at most.
+    #[must_use]
+    pub fn keep(&self) -> &Keep {
+        &self.settings.keep
+    }
+
+    /// Bytes that everything takes.
     ///
     /// # Errors
     /// When it cannot be asked.
     pub fn size(&self) -> Result<u64, StoreError> {
-        self.database.size()
+        Ok(self.database.size()? + self.flows.size()?)
     }
+}
+
+/// The URL that a place is, if it is one.
+fn server(place: &Path) -> Option<&str> {
+    place.to_str().filter(|place| ["postgres://", "postgresql://"].iter().any(|scheme| place.starts_with(scheme)))
+}
+
+/// Whether there is something at a place that can be opened: a folder, or a server that will say itself.
+#[must_use]
+pub fn exists(place: &Path) -> bool {
+    server(place).is_some() || place.is_dir()
+}
+
+/// Adds to the roll-ups what a killed program had appended to its journals but not yet added, and makes segments of them.
+fn recover(database: &dyn Database, flows: &FlowFolder) -> Result<(), StoreError> {
+    let mut marks = std::collections::HashMap::new();
+    database.read(&mut |sql| {
+        marks = traffic::marks(sql)?;
+        Ok(())
+    })?;
+    let (abandoned, stems) = flows.abandoned()?;
+    for journal in abandoned {
+        let known = marks.get(&journal.stem).copied().unwrap_or_default();
+        let (mut rolled, mut rows) = (RollUp::default(), 0);
+        journal.read(&mut |row| {
+            if rows >= known
+                && let Some(traffic) = Traffic::of_row(&row)
+            {
+                rolled.add(&traffic);
+            }
+            rows += 1;
+            Ok(())
+        })?;
+        rolled.mark([Mark { stem: journal.stem.clone(), rows: rows.max(known) }]);
+        database.write(&mut |sql| rolled.write(sql))?;
+        journal.seal()?;
+    }
+    let gone: Vec<String> = marks.into_keys().filter(|stem| !stems.contains(stem)).collect();
+    if gone.is_empty() { Ok(()) } else { database.write(&mut |sql| traffic::forget_marks(sql, &gone)) }
 }

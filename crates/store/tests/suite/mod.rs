@@ -1,13 +1,18 @@
 //! What a store promises, whatever it is kept in: each claim is a function that takes an empty store.
 
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
 use lapwing_alert::{Alert, AlertConfig, Matcher, Merger, Status, Suppression};
 use lapwing_capture::Timestamp;
 use lapwing_decode::Address;
 use lapwing_detect::{Detection, EvidenceFlow, Severity, Subject, kind_info};
-use lapwing_flow::{Endpoint, Flow};
-use lapwing_store::{AlertQuery, Change, DeviceQuery, DeviceRecord, Store, StoreError, TimeRange};
+use lapwing_flow::{Endpoint, Flow, Half};
+use lapwing_store::{
+    AlertQuery, Change, DeviceQuery, DeviceRecord, FlowQuery, FlowRow, Keep, Pressure, Recorder, Store, StoreError,
+    StoreSettings, TimeRange, TrafficPoint,
+};
 
 pub(crate) fn address(text: &str) -> Address {
     Address::from(text.parse::<IpAddr>().unwrap())
@@ -55,8 +60,8 @@ pub(crate) fn an_alert_is_kept_once_in_its_last_revision(store: &Store) {
     let second = detection("port-scan", "192.168.0.7", 23, at(9));
     let (young, grown) = (alert(std::slice::from_ref(&first)), alert(&[first, second]));
     assert_eq!(young.id, grown.id);
-    assert_eq!(store.keep_alerts(std::slice::from_ref(&young)).unwrap(), 1);
-    assert_eq!(store.keep_alerts(&[grown.clone(), young]).unwrap(), 1, "an older revision changes nothing");
+    assert_eq!(store.put_alerts(std::slice::from_ref(&young)).unwrap(), 1);
+    assert_eq!(store.put_alerts(&[grown.clone(), young]).unwrap(), 1, "an older revision changes nothing");
     let kept = store.alerts(&AlertQuery::default()).unwrap().items;
     assert_eq!(kept.len(), 1);
     assert_eq!(serde_json::to_string(&kept[0]).unwrap(), serde_json::to_string(&grown).unwrap());
@@ -68,7 +73,7 @@ pub(crate) fn alerts_are_found_by_everything_that_is_asked(store: &Store) {
         alert(&[detection("syn-flood", "192.168.0.8", 80, at(100))]),
         alert(&[detection("beacon", "192.168.0.7", 443, at(200))]),
     ];
-    store.keep_alerts(&alerts).unwrap();
+    store.put_alerts(&alerts).unwrap();
     let id = |place: usize| alerts[place].id.clone();
     let query = AlertQuery::default;
     assert_eq!(ids(store, &query()), [id(2), id(1), id(0)], "latest first");
@@ -90,25 +95,25 @@ pub(crate) fn what_people_set_outlives_new_revisions(store: &Store) {
     let first = detection("port-scan", "192.168.0.7", 22, at(0));
     let alerts = |more: &[Detection]| alert(&[std::slice::from_ref(&first), more].concat());
     let id = alerts(&[]).id;
-    store.keep_alerts(&[alerts(&[])]).unwrap();
+    store.put_alerts(&[alerts(&[])]).unwrap();
     store.set_status(std::slice::from_ref(&id), Status::Closed, KIM).unwrap();
     let same = detection("port-scan", "192.168.0.7", 23, at(5));
-    store.keep_alerts(&[alerts(std::slice::from_ref(&same))]).unwrap();
+    store.put_alerts(&[alerts(std::slice::from_ref(&same))]).unwrap();
     let kept = store.alert(&id).unwrap();
     assert_eq!((kept.status, kept.status_by.as_deref(), kept.count), (Status::Closed, Some("kim"), 2));
     assert_eq!(kept.status_at, Some(KIM.at));
 
     let mut worse = detection("port-scan", "192.168.0.7", 24, at(6));
     worse.severity = Severity::Critical;
-    store.keep_alerts(&[alerts(&[same, worse])]).unwrap();
+    store.put_alerts(&[alerts(&[same, worse])]).unwrap();
     let kept = store.alert(&id).unwrap();
     assert_eq!(
-        (kept.status, kept.status_by.as_deref()),
-        (Status::Open, Some("lapwing")),
+        (kept.status, kept.status_by, kept.status_at),
+        (Status::Open, None, None),
         "what grew worse is open again"
     );
     let actions: Vec<String> = store.audit(None).unwrap().into_iter().map(|entry| entry.detail).collect();
-    assert_eq!(actions, ["closed"]);
+    assert_eq!(actions, ["closed", "grew worse: critical"]);
 }
 
 pub(crate) fn what_is_not_there_is_said(store: &Store) {
@@ -125,13 +130,13 @@ fn suppression(port: u16, expires: Option<Timestamp>) -> Suppression {
 }
 
 pub(crate) fn a_suppression_hides_past_and_future_alerts_until_it_goes(store: &Store) {
-    store.keep_alerts(&[scan("192.168.0.7", 0), scan("192.168.0.8", 0)]).unwrap();
+    store.put_alerts(&[scan("192.168.0.7", 0), scan("192.168.0.8", 0)]).unwrap();
     let other = alert(&[detection("port-scan", "192.168.0.9", 23, at(0))]);
-    store.keep_alerts(std::slice::from_ref(&other)).unwrap();
+    store.put_alerts(std::slice::from_ref(&other)).unwrap();
     let ssh = suppression(22, Some(at(1_000)));
     assert_eq!(store.preview(&ssh).unwrap().to_string(), "would hide 2 alerts");
     assert_eq!(store.add_suppression(&ssh, KIM).unwrap().total(), 2);
-    store.keep_alerts(&[scan("192.168.0.10", 999), scan("192.168.0.11", 1_000)]).unwrap();
+    store.put_alerts(&[scan("192.168.0.10", 999), scan("192.168.0.11", 1_000)]).unwrap();
     assert_eq!(ids(store, &AlertQuery::default()), [scan("192.168.0.11", 1_000).id, other.id.clone()]);
     let all = store.alerts(&AlertQuery { suppressed: true, ..AlertQuery::default() }).unwrap().items;
     assert_eq!(all.iter().filter(|alert| alert.suppressed_by.as_deref() == Some(&ssh.id)).count(), 3);
@@ -150,7 +155,7 @@ pub(crate) fn a_suppression_of_everything_is_refused(store: &Store) {
 }
 
 pub(crate) fn another_suppression_takes_over_what_one_let_go(store: &Store) {
-    store.keep_alerts(&[scan("192.168.0.7", 0)]).unwrap();
+    store.put_alerts(&[scan("192.168.0.7", 0)]).unwrap();
     let (first, second) = (suppression(22, Some(at(500))), suppression(22, Some(at(600))));
     let second = Suppression { id: "second".into(), ..second };
     store.add_suppression(&first, KIM).unwrap();
@@ -159,32 +164,126 @@ pub(crate) fn another_suppression_takes_over_what_one_let_go(store: &Store) {
     assert_eq!(store.list_suppressions().unwrap()[0].hits, 1);
 }
 
-pub(crate) fn what_is_seen_of_a_device_adds_up(store: &Store) {
-    let seen = |first, last, mac: Option<&str>| DeviceRecord {
-        id: "192.168.0.7".into(),
-        mac: mac.map(Into::into),
-        name: None,
-        vendor: None,
+/// Alerts go after 100 seconds.
+pub(crate) fn settings() -> StoreSettings {
+    let keep = Keep { alerts: Some(Duration::from_secs(100)), ..Keep::default() };
+    StoreSettings { keep, ..StoreSettings::default() }
+}
+
+pub(crate) fn what_runs_see_of_a_device_adds_up(store: &Store) {
+    let seen = |flows, first, last| DeviceRecord {
+        id: "02:00:00:00:00:01".into(),
+        address: Some("192.168.0.7".into()),
+        mac: Some("02:00:00:00:00:01".into()),
+        random_mac: true,
+        maker: None,
+        router: false,
+        addresses: vec!["192.168.0.7".into()],
         first_seen: at(first),
         last_seen: at(last),
-        flows: 2,
-        bytes_sent: 10,
-        bytes_received: 20,
-        document: None,
+        flows,
+        sent_bytes: 10 * flows,
+        received_bytes: 20 * flows,
+        offers: Vec::new(),
+        uses: vec!["tcp/443".into()],
+        outside_networks: 1,
+        peers: Vec::new(),
+        hours: Vec::new(),
     };
-    store.add_devices(&[seen(5, 9, Some("02:00:00:00:00:01"))]).unwrap();
-    store.add_devices(&[seen(0, 7, None)]).unwrap();
-    let expected =
-        DeviceRecord { flows: 4, bytes_sent: 20, bytes_received: 40, ..seen(0, 9, Some("02:00:00:00:00:01")) };
-    assert_eq!(store.devices(&DeviceQuery::default()).unwrap().items, [expected]);
-    let named = |text: &str| DeviceQuery { text: Some(text.into()), ..DeviceQuery::default() };
-    assert_eq!(store.devices(&named("02:00:00")).unwrap().items.len(), 1);
-    assert_eq!(store.devices(&named("camera")).unwrap().items.len(), 0);
+    store.put_devices(at(5), &[seen(2, 5, 8)]).unwrap();
+    store.put_devices(at(5), &[seen(3, 5, 9)]).unwrap();
+    store.put_devices(at(0), &[seen(4, 0, 7)]).unwrap();
+    assert_eq!(store.devices(&DeviceQuery::default()).unwrap().items, [seen(7, 0, 9)]);
+    let count = |query: DeviceQuery| store.devices(&query).unwrap().items.len();
+    assert_eq!(count(DeviceQuery { text: Some("02:00:00".into()), ..DeviceQuery::default() }), 1);
+    assert_eq!(count(DeviceQuery { text: Some("camera".into()), ..DeviceQuery::default() }), 0);
+    assert_eq!(count(DeviceQuery { device: Some("192.168.0.7".into()), ..DeviceQuery::default() }), 1);
+    assert_eq!(count(DeviceQuery { device: Some("192.168.0".into()), ..DeviceQuery::default() }), 0);
 }
 
 pub(crate) fn old_alerts_expire(store: &Store) {
-    store.keep_alerts(&[scan("192.168.0.7", 0), scan("192.168.0.8", 100)]).unwrap();
-    assert_eq!(store.expire_alerts(at(50)).unwrap(), 1);
+    store.put_alerts(&[scan("192.168.0.7", 0), scan("192.168.0.8", 100)]).unwrap();
+    assert_eq!(store.retain(at(150)).unwrap().alerts, 1);
     assert_eq!(ids(store, &AlertQuery::default()), [scan("192.168.0.8", 100).id]);
-    assert_eq!(store.expire_alerts(at(50)).unwrap(), 0);
+    assert!(!store.retain(at(150)).unwrap().any());
+}
+
+/// A flow of ten seconds and 1,500 bytes from `192.168.0.HOST` to port 443 of a server outside.
+pub(crate) fn flow(uid: u64, host: u8, seconds: i64) -> Flow {
+    Flow {
+        uid,
+        originator: Endpoint { address: Address::v4([192, 168, 0, host]), port: 40_000 },
+        responder: Endpoint { address: address("198.51.100.7"), port: 443 },
+        protocol: 6,
+        start: at(seconds - 10),
+        last: at(seconds),
+        orig: Half { packets: 4, ip_bytes: 300, payload_bytes: 100, ..Half::default() },
+        resp: Half { packets: 5, ip_bytes: 1_200, payload_bytes: 900, ..Half::default() },
+        ..Flow::default()
+    }
+}
+
+pub(crate) fn flows_are_found_by_everything_that_is_asked(store: &Store) {
+    let flows: Vec<Flow> = (0..100).map(|uid| flow(uid, (uid % 4) as u8, 400 * uid as i64)).collect();
+    store.put_flows(&flows[..50]).unwrap();
+    store.put_flows(&flows[50..]).unwrap();
+    for settled in [false, true] {
+        let find = |query: FlowQuery| store.flows(&query).unwrap();
+        let all = FlowQuery::default;
+        let last = find(FlowQuery { limit: Some(3), ..all() });
+        let ends: Vec<_> = last.items.iter().map(|row| row.span().1).collect();
+        assert_eq!((ends, last.cut), (vec![at(39_600), at(39_200), at(38_800)], true), "settled: {settled}");
+        assert_eq!(find(all()).items.len(), 100);
+        let device = "192.168.0.3".parse().ok();
+        assert_eq!(find(FlowQuery { device, ..all() }).items.len(), 25);
+        let time = TimeRange::between(at(4_000), at(8_000));
+        assert_eq!(
+            find(FlowQuery { time, ..all() }).items.len(),
+            11,
+            "one ends at its beginning, one begins before its end"
+        );
+        assert_eq!(find(FlowQuery { device, time, ..all() }).items.len(), 3);
+        assert_eq!(find(FlowQuery { protocol: Some("udp".into()), ..all() }).items.len(), 0);
+        let uid = last.items[1].cell("uid").text();
+        assert_eq!(find(FlowQuery { uid: Some(uid), ..all() }).items, last.items[1..2]);
+        let mut count = 0;
+        let mut each = |_: FlowRow| {
+            count += 1;
+            Ok(())
+        };
+        store.each_flow(&FlowQuery { port: Some(443), ..all() }, &mut each).unwrap();
+        assert_eq!(count, 100);
+        store.settle().unwrap();
+    }
+}
+
+pub(crate) fn traffic_and_talkers_are_those_of_the_flows(store: &Store) {
+    let flows: Vec<Flow> = (0..100).map(|uid| flow(uid, (uid % 4) as u8, 3_600 * uid as i64)).collect();
+    flows.chunks(7).for_each(|flows| store.put_flows(flows).unwrap());
+    let days = store.traffic(TimeRange::ALL, 1_440).unwrap();
+    let sum = |what: fn(&TrafficPoint) -> u64| days.iter().map(what).sum::<u64>();
+    assert_eq!((sum(|day| day.flows), sum(|day| day.bytes), sum(|day| day.packets)), (100, 150_000, 900));
+    assert_eq!((sum(|day| day.bytes_in), sum(|day| day.bytes_out)), (120_000, 30_000));
+    assert_eq!(days.len(), 6, "100 hours from 22:13 on are on six days");
+    let minutes = store.traffic(TimeRange::between(at(3_600), at(7_200)), 1).unwrap();
+    assert_eq!(minutes.iter().map(|minute| minute.flows).sum::<u64>(), 2, "the minutes at both ends are whole");
+
+    let all = store.talkers(TimeRange::ALL, 2).unwrap();
+    assert_eq!((all[0].host.as_str(), all[0].flows, all[0].sent_bytes), ("198.51.100.7", 100, 120_000));
+    assert_eq!((all[1].flows, all.len()), (25, 2));
+    let hours = store.talkers(TimeRange::between(at(0), at(3_700)), 9).unwrap();
+    assert_eq!(hours.iter().map(|talker| talker.flows).max(), Some(2));
+}
+
+pub(crate) fn a_recorder_writes_everything_it_was_handed(store: &Arc<Store>) {
+    let mut recorder = Recorder::start(Arc::clone(store), Pressure::Wait, |problem| assert_eq!(problem, ""));
+    for uid in 0..20_000 {
+        recorder.flow(&flow(uid, 7, uid as i64 / 100));
+    }
+    recorder.alert(&scan("192.168.0.7", 0));
+    recorder.alert(&scan("192.168.0.8", 200));
+    let recorded = recorder.finish().unwrap();
+    assert_eq!((recorded.flows, recorded.flows_left_out, recorded.alerts), (20_000, 0, 2));
+    assert_eq!(store.flows(&FlowQuery::default()).unwrap().items.len(), 20_000);
+    assert_eq!(ids(store, &AlertQuery::default()), [scan("192.168.0.8", 200).id], "retention goes by capture time");
 }

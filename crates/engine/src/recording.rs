@@ -1,0 +1,78 @@
+//! A stage that keeps what it sees: flows as they end, devices every few minutes.
+
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use lapwing_capture::Timestamp;
+use lapwing_detect::SharedInventory;
+use lapwing_flow::Reported;
+use lapwing_protocol::{Observation, Observed};
+use lapwing_store::{DeviceRecord, Recorder};
+
+use crate::{Scored, Stage};
+
+/// How often what is known of devices is handed over, in capture time.
+const DEVICES_EVERY: Duration = Duration::from_secs(300);
+
+/// Hands flows and devices to a [`Recorder`], and everything to another stage.
+pub struct Recording<'a> {
+    stage: &'a mut dyn Stage,
+    recorder: &'a mut Recorder,
+    inventory: SharedInventory,
+    /// The time of the first observation names the run.
+    run: Option<Timestamp>,
+    /// When devices were handed over last.
+    told: Timestamp,
+}
+
+impl<'a> Recording<'a> {
+    /// Records what `stage` looks at, and the devices of `inventory`, which `stage` fills.
+    pub fn new(stage: &'a mut dyn Stage, recorder: &'a mut Recorder, inventory: SharedInventory) -> Self {
+        Self { stage, recorder, inventory, run: None, told: Timestamp::MIN }
+    }
+
+    /// Hands over what is left. The alerts of the run are whoever's who has them.
+    pub fn finish(mut self) {
+        self.recorder.flush();
+        self.tell_devices(Timestamp::MAX);
+    }
+
+    /// Hands over the devices that were seen since the last time.
+    fn tell_devices(&mut self, now: Timestamp) {
+        let Some(run) = self.run else { return };
+        let inventory = self.inventory.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = inventory.devices().iter().filter(|device| device.last >= self.told);
+        let records: Vec<DeviceRecord> = seen.map(DeviceRecord::new).collect();
+        drop(inventory);
+        self.told = now;
+        if !records.is_empty() {
+            self.recorder.devices(run, records);
+        }
+    }
+}
+
+impl Stage for Recording<'_> {
+    fn looks_at(&self) -> Reported {
+        self.stage.looks_at()
+    }
+
+    fn observe(&mut self, observed: &[Observed<'_>], scored: &[Scored<'_>]) {
+        if let (None, Some(first)) = (self.run, observed.first()) {
+            (self.run, self.told) = (Some(first.time), first.time);
+        }
+        for observed in observed {
+            if let Observation::FlowEnded(flow) = observed.fact {
+                self.recorder.flow(flow);
+            }
+        }
+        self.stage.observe(observed, scored);
+    }
+
+    fn advance(&mut self, second: Timestamp) {
+        self.stage.advance(second);
+        self.recorder.flush();
+        if self.run.is_some() && second >= self.told.plus(DEVICES_EVERY) {
+            self.tell_devices(second);
+        }
+    }
+}

@@ -1,0 +1,346 @@
+//! Writing on a thread of its own: whoever finds alerts and flows hands them over and goes on.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use lapwing_alert::Alert;
+use lapwing_capture::Timestamp;
+use lapwing_flow::Flow;
+
+use crate::{DeviceRecord, Store, StoreError};
+
+/// Flows that are handed over at once.
+const BATCH: usize = 256;
+
+/// Batches that may wait: with [`BATCH`] about 10 MB.
+const QUEUE: usize = 64;
+
+/// Flows that are written at once at most, and with one change of the roll-ups.
+const WRITTEN_AT_ONCE: usize = 4_096;
+
+/// Alerts that may wait while the store cannot be written; of each only the last revision.
+const WAITING_ALERTS: usize = 65_536;
+
+/// How long flows may wait for others to be written with.
+const LINGER: Duration = Duration::from_millis(500);
+
+/// How often a store that could not be written is tried again, and how often it is asked to hold what it was given.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// What happens to flows that come faster than they are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pressure {
+    /// Whoever hands them over waits: for files.
+    Wait,
+    /// They are left out and counted: for a live link. Alerts never are.
+    LeaveOut,
+}
+
+/// What came of what was handed over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recorded {
+    /// Revisions of alerts that were written; of those that waited together only the last.
+    pub alerts: u64,
+    /// Alerts that were lost because too many waited for a store that could not be written.
+    pub alerts_lost: u64,
+    /// Flows that were written.
+    pub flows: u64,
+    /// Flows that were left out, because they came too fast or could not be written.
+    pub flows_left_out: u64,
+}
+
+#[derive(Default)]
+struct Shared {
+    /// The last revision of each alert that is not written yet.
+    alerts: Mutex<HashMap<String, Alert>>,
+    alerts_written: AtomicU64,
+    alerts_lost: AtomicU64,
+    flows_written: AtomicU64,
+    flows_left_out: AtomicU64,
+}
+
+impl Shared {
+    fn alerts(&self) -> MutexGuard<'_, HashMap<String, Alert>> {
+        self.alerts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn recorded(&self) -> Recorded {
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        Recorded {
+            alerts: read(&self.alerts_written),
+            alerts_lost: read(&self.alerts_lost),
+            flows: read(&self.flows_written),
+            flows_left_out: read(&self.flows_left_out),
+        }
+    }
+}
+
+enum Handed {
+    Flows(Vec<Flow>),
+    Devices(Timestamp, Vec<DeviceRecord>),
+    /// There are alerts.
+    Wake,
+    /// Nothing comes any more.
+    End,
+}
+
+/// Hands alerts, flows and devices to a store without waiting for it.
+pub struct Recorder {
+    sender: SyncSender<Handed>,
+    shared: Arc<Shared>,
+    pressure: Pressure,
+    batch: Vec<Flow>,
+    worker: JoinHandle<Result<(), StoreError>>,
+}
+
+impl Recorder {
+    /// Starts the thread. `tell` is told, in words for people, when the store cannot be written and when it can be again.
+    #[must_use]
+    pub fn start(store: Arc<Store>, pressure: Pressure, tell: impl Fn(&str) + Send + 'static) -> Self {
+        let (sender, receiver) = sync_channel(QUEUE);
+        let shared = Arc::new(Shared::default());
+        let worker = Worker {
+            store,
+            shared: Arc::clone(&shared),
+            tell: Box::new(tell),
+            flows: Vec::new(),
+            devices: HashMap::new(),
+            failing: false,
+            latest: Timestamp::MIN,
+            unretained: 0,
+        };
+        let worker = thread::spawn(move || worker.run(&receiver));
+        Self { sender, shared, pressure, batch: Vec::with_capacity(BATCH), worker }
+    }
+
+    /// Hands over a revision of an alert: see [`AlertRecorder::alert`].
+    pub fn alert(&self, alert: &Alert) {
+        record_alert(&self.shared, &self.sender, alert);
+    }
+
+    /// For whoever else has alerts to hand over.
+    #[must_use]
+    pub fn for_alerts(&self) -> AlertRecorder {
+        AlertRecorder { sender: self.sender.clone(), shared: Arc::clone(&self.shared) }
+    }
+
+    /// Hands over a flow that has ended.
+    pub fn flow(&mut self, flow: &Flow) {
+        self.batch.push(Flow { series: None, ..flow.clone() });
+        if self.batch.len() >= BATCH {
+            self.flush();
+        }
+    }
+
+    /// Hands over the flows that have gathered, as once a second where little happens.
+    pub fn flush(&mut self) {
+        if self.batch.is_empty() {
+            return;
+        }
+        let batch = std::mem::replace(&mut self.batch, Vec::with_capacity(BATCH));
+        let refused = match self.pressure {
+            Pressure::Wait => self.sender.send(Handed::Flows(batch)).err().map(|error| error.0),
+            Pressure::LeaveOut => self.sender.try_send(Handed::Flows(batch)).err().map(|error| match error {
+                TrySendError::Full(handed) | TrySendError::Disconnected(handed) => handed,
+            }),
+        };
+        if let Some(Handed::Flows(batch)) = refused {
+            self.shared.flows_left_out.fetch_add(batch.len() as u64, Ordering::Relaxed);
+        }
+    }
+
+    /// Hands over what the run that began at `run` knows of devices; left out while the queue is full.
+    pub fn devices(&mut self, run: Timestamp, devices: Vec<DeviceRecord>) {
+        let handed = Handed::Devices(run, devices);
+        match self.pressure {
+            Pressure::Wait => drop(self.sender.send(handed)),
+            Pressure::LeaveOut => drop(self.sender.try_send(handed)),
+        }
+    }
+
+    /// What came of it so far.
+    #[must_use]
+    pub fn recorded(&self) -> Recorded {
+        self.shared.recorded()
+    }
+
+    /// Writes what waits, and ends the thread.
+    ///
+    /// # Errors
+    /// When something could not be written after all.
+    pub fn finish(mut self) -> Result<Recorded, StoreError> {
+        self.flush();
+        let Self { sender, shared, worker, .. } = self;
+        // Fails only where the thread has ended already.
+        let _ = sender.send(Handed::End);
+        let stopped = || StoreError::Database("the thread that writes to the store has failed".to_owned());
+        worker.join().unwrap_or_else(|_| Err(stopped()))?;
+        Ok(shared.recorded())
+    }
+}
+
+/// Hands alerts over; see [`Recorder::for_alerts`].
+#[derive(Clone)]
+pub struct AlertRecorder {
+    sender: SyncSender<Handed>,
+    shared: Arc<Shared>,
+}
+
+impl AlertRecorder {
+    /// Hands over a revision of an alert. It is never left out; where it is not written before the next revision comes, only
+    /// that is. Never waits.
+    pub fn alert(&self, alert: &Alert) {
+        record_alert(&self.shared, &self.sender, alert);
+    }
+}
+
+fn record_alert(shared: &Shared, sender: &SyncSender<Handed>, alert: &Alert) {
+    {
+        let mut waiting = shared.alerts();
+        if waiting.len() >= WAITING_ALERTS && !waiting.contains_key(&alert.id) {
+            shared.alerts_lost.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        waiting.insert(alert.id.clone(), alert.clone());
+    }
+    // When the queue is full the thread has something to do anyway, and looks for alerts first.
+    let _ = sender.try_send(Handed::Wake);
+}
+
+struct Worker {
+    store: Arc<Store>,
+    shared: Arc<Shared>,
+    tell: Box<dyn Fn(&str) + Send>,
+    flows: Vec<Flow>,
+    devices: HashMap<Timestamp, Vec<DeviceRecord>>,
+    /// The store could not be written when it was tried last.
+    failing: bool,
+    /// The end of the last flow: what retention goes by, so that a capture of last year is not thrown away at once.
+    latest: Timestamp,
+    /// Bytes, about, that were written since retention was seen to.
+    unretained: u64,
+}
+
+/// Bytes that a flow takes in a journal, about.
+const FLOW_BYTES: u64 = 256;
+
+impl Worker {
+    fn run(mut self, receiver: &Receiver<Handed>) -> Result<(), StoreError> {
+        let mut synced = Instant::now();
+        let mut tried = Instant::now();
+        let mut since = Instant::now();
+        loop {
+            let handed = receiver.recv_timeout(LINGER);
+            if self.flows.is_empty() {
+                since = Instant::now();
+            }
+            let ended = matches!(handed, Ok(Handed::End) | Err(RecvTimeoutError::Disconnected));
+            match handed {
+                Ok(Handed::Flows(batch)) => self.flows.extend(batch),
+                Ok(Handed::Devices(run, devices)) => drop(self.devices.insert(run, devices)),
+                Ok(Handed::Wake | Handed::End) | Err(_) => {}
+            }
+            if self.failing && !ended && tried.elapsed() < PAUSE {
+                self.leave_out();
+                continue;
+            }
+            tried = Instant::now();
+            let done = self.write(ended || since.elapsed() >= LINGER);
+            self.note(&done);
+            if ended {
+                done?;
+                return self.store.settle().and_then(|()| self.retain());
+            }
+            if synced.elapsed() >= PAUSE {
+                // That it has nothing to do says nothing of whether the store can be written.
+                let done = self.store.sync().map(|()| false);
+                self.note(&done);
+                synced = Instant::now();
+            }
+        }
+    }
+
+    /// Writes alerts, then devices, then flows, where enough have gathered or they are `due`; returns whether there was
+    /// anything to write.
+    fn write(&mut self, due: bool) -> Result<bool, StoreError> {
+        let mut wrote = false;
+        let alerts = std::mem::take(&mut *self.shared.alerts());
+        if !alerts.is_empty() {
+            let list: Vec<Alert> = alerts.into_values().collect();
+            self.latest = list.iter().map(|alert| alert.last_seen).fold(self.latest, Timestamp::max);
+            wrote = true;
+            match self.store.put_alerts(&list) {
+                Ok(_) => drop(self.shared.alerts_written.fetch_add(list.len() as u64, Ordering::Relaxed)),
+                Err(error) => {
+                    let mut waiting = self.shared.alerts();
+                    // A revision that came in the meantime is later.
+                    for alert in list {
+                        waiting.entry(alert.id.clone()).or_insert(alert);
+                    }
+                    drop(waiting);
+                    self.leave_out();
+                    return Err(error);
+                }
+            }
+        }
+        for (run, devices) in std::mem::take(&mut self.devices) {
+            if let Err(error) = self.store.put_devices(run, &devices) {
+                self.devices.insert(run, devices);
+                return Err(error);
+            }
+            wrote = true;
+        }
+        if self.flows.is_empty() || (self.flows.len() < WRITTEN_AT_ONCE && !due) {
+            return Ok(wrote);
+        }
+        self.latest = self.flows.iter().map(|flow| flow.last).fold(self.latest, Timestamp::max);
+        let count = self.flows.len() as u64;
+        let done = self.store.put_flows(&self.flows);
+        self.flows.clear();
+        match done {
+            Ok(()) => drop(self.shared.flows_written.fetch_add(count, Ordering::Relaxed)),
+            Err(error) => {
+                self.shared.flows_left_out.fetch_add(count, Ordering::Relaxed);
+                return Err(error);
+            }
+        }
+        self.unretained += count * FLOW_BYTES;
+        let room = self.store.keep().bytes.unwrap_or(u64::MAX);
+        if self.unretained > (room / 50).min(64 << 20) {
+            self.retain()?;
+        }
+        Ok(true)
+    }
+
+    fn retain(&mut self) -> Result<(), StoreError> {
+        self.unretained = 0;
+        self.store.retain(self.latest).map(drop)
+    }
+
+    fn leave_out(&mut self) {
+        self.shared.flows_left_out.fetch_add(self.flows.len() as u64, Ordering::Relaxed);
+        self.flows.clear();
+    }
+
+    /// Tells when the store fails, and when it works again.
+    fn note(&mut self, done: &Result<bool, StoreError>) {
+        match done {
+            Err(error) if !self.failing => {
+                (self.tell)(&format!("{error}; alerts wait, flows are left out until it can be written again"));
+            }
+            Ok(true) if self.failing => {
+                let left_out = self.shared.flows_left_out.load(Ordering::Relaxed);
+                (self.tell)(&format!("the store is written again; {left_out} flows were left out"));
+            }
+            _ => {}
+        }
+        self.failing = match done {
+            Err(_) => true,
+            Ok(wrote) => self.failing && !wrote,
+        };
+    }
+}
