@@ -105,7 +105,7 @@ impl Orderer {
                         held.push_back((FIRST_FRAME, begin));
                     }
                 }
-                clock::Tick::Same if number - self.swept >= SWEEP_EVERY_FRAMES => {
+                clock::Tick::Same if number >= self.swept + SWEEP_EVERY_FRAMES => {
                     self.swept = number;
                     let second = Timestamp::from_seconds(self.clock.now().unwrap_or(index.time).seconds());
                     work.ticks.push(Tick { frame: number, second, begins: false });
@@ -117,8 +117,9 @@ impl Orderer {
             && self.clock.pass(second)
         {
             self.frames = first_number.saturating_add(work.frames.len() as u64) - 1;
-            self.swept = self.frames;
-            work.ticks.push(Tick { frame: self.frames + 1, second, begins: true });
+            // As if the next frame had brought it: what is kept of this run is swept at the same frames.
+            self.swept = self.frames + 1;
+            work.ticks.push(Tick { frame: self.swept, second, begins: true });
         }
         held
     }

@@ -135,8 +135,11 @@ impl Detecting {
     /// Lets the signatures judge what was measured, and merges all detections in one order.
     fn decide(&mut self, batch: &[Observed<'_>], scored: &[Scored<'_>]) {
         let Found { detections, measurements } = &mut self.found;
+        let mut noticed = Noticed::default();
         if !measurements.is_empty() {
+            noticed.fill(batch);
             signature::order(measurements);
+            measurements.sort_by_key(|measurement| noticed.at(measurement.time));
             self.signatures.judge(measurements, detections);
             measurements.clear();
         }
@@ -147,11 +150,35 @@ impl Detecting {
                 detections.extend(judge.anomaly.judge(ended.time, ended.flow, row, score, &self.local));
             }
         }
-        detections.sort_by(|left, right| place(left).cmp(&place(right)));
+        if detections.len() > 1 {
+            noticed.fill(batch);
+            detections.sort_by(|left, right| place(left).cmp(&place(right)));
+            detections.sort_by_key(|detection| noticed.at(detection.time));
+        }
         for detection in detections.drain(..) {
             unlearn(&self.inventory, &detection);
             self.merger.take_in(&detection);
         }
+    }
+}
+
+/// At which frame what happened at a time was noticed: a flow's end is noticed late. Frames come first in the order in which
+/// things are judged, for batches are cut between frames, and where they are cut must not show: live it is by chance.
+#[derive(Default)]
+struct Noticed(Vec<(Timestamp, u64)>);
+
+impl Noticed {
+    fn fill(&mut self, batch: &[Observed<'_>]) {
+        if self.0.is_empty() {
+            self.0.extend(batch.iter().map(|observed| (observed.time, observed.frame)));
+            self.0.sort_unstable();
+        }
+    }
+
+    /// The first frame of that time; what no observation brought comes last.
+    fn at(&self, time: Timestamp) -> u64 {
+        let place = self.0.partition_point(|(known, _)| *known < time);
+        self.0.get(place).filter(|(known, _)| *known == time).map_or(u64::MAX, |(_, frame)| *frame)
     }
 }
 
