@@ -6,7 +6,8 @@
 //!
 //! [`expand`] turns folders into the captures in them; [`Inputs`] reads one capture (pcap or pcapng, plain or compressed)
 //! or merges many into one timeline, and an [`InputReport`] says of each what was read, where reading ended early, or why
-//! it was refused. [`Filter`] compiles the tcpdump language; [`PcapWriter`] writes frames back. Memory is bounded whatever
+//! it was refused. [`Filter`] compiles the tcpdump language; [`PcapWriter`] writes frames back, [`Recorder`]
+//! keeps those of a source in a folder. Memory is bounded whatever
 //! the files hold: a batch by [`FrameBatch::BYTES`] and its longest frame, merging by a budget for open files.
 //!
 //! ```no_run
@@ -41,6 +42,7 @@ mod live;
 mod merge;
 mod pcap;
 mod pcapng;
+mod recorder;
 mod report;
 mod source;
 mod stream;
@@ -54,7 +56,11 @@ pub use folder::{Expansion, expand};
 pub use inputs::Inputs;
 pub use link::LinkType;
 #[cfg(target_os = "linux")]
-pub use live::{InterfaceInfo, InterfaceStatus, LiveConfig, LiveError, LiveEvent, LiveSource, LiveStatus, interfaces};
+pub use live::{
+    InterfaceInfo, InterfaceStatus, LiveConfig, LiveError, LiveEvent, LiveSource, LiveStatus, Offload, interfaces,
+    offloads,
+};
+pub use recorder::{Recorder, RecorderEvent, Rotation};
 pub use report::{Compression, Format, InputReport};
 pub use source::{Position, Progress, Source};
 pub use timestamp::Timestamp;

@@ -84,6 +84,14 @@ impl<W: Write> PcapWriter<W> {
         self.written
     }
 
+    /// Hands what is gathered to the system.
+    ///
+    /// # Errors
+    /// When that fails.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+
     /// Flushes and gives the inner writer back.
     ///
     /// # Errors

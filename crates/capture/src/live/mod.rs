@@ -8,6 +8,7 @@
 mod block;
 mod error;
 mod interface;
+mod offload;
 mod ring;
 mod status;
 mod tap;
@@ -18,6 +19,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 pub use error::LiveError;
 pub use interface::{InterfaceInfo, interfaces};
+pub use offload::{Offload, offloads};
 pub use status::{InterfaceStatus, LiveEvent, LiveStatus};
 
 use crate::{Filter, FrameBatch, InputReport, Position, Progress, Source, SourceError, Timestamp};
@@ -139,12 +141,9 @@ impl LiveSource {
         false
     }
 
-    fn wait(&self, timeout: Duration) {
-        if self.taps.iter().any(Tap::is_up) {
-            Ring::wait(self.taps.iter().flat_map(Tap::rings), timeout);
-        } else {
-            std::thread::sleep(timeout);
-        }
+    /// Waits for frames; returns whether something is wrong with an interface.
+    fn wait(&self, timeout: Duration) -> bool {
+        Ring::wait(self.taps.iter().filter(|tap| tap.is_up()).flat_map(Tap::rings), timeout)
     }
 
     fn keep(&mut self, now: Instant) {
@@ -203,9 +202,9 @@ impl Source for LiveSource {
         batch.clear();
         batch.first_number = self.next_number;
         let mut now = wall_clock();
-        let mut drained = self.fill(batch);
+        let (mut drained, mut wrong) = (self.fill(batch), false);
         if batch.is_empty() && drained {
-            self.wait(PATIENCE);
+            wrong = self.wait(PATIENCE);
             now = wall_clock();
             drained = self.fill(batch);
         }
@@ -216,7 +215,7 @@ impl Source for LiveSource {
         self.next_number += batch.len() as u64;
         let over = self.over(drained, batch);
         let instant = Instant::now();
-        if over || instant.duration_since(self.kept) >= HOUSEKEEPING {
+        if over || wrong || instant.duration_since(self.kept) >= HOUSEKEEPING {
             self.kept = instant;
             self.keep(instant);
         }

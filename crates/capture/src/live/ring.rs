@@ -4,7 +4,6 @@
 //! this process touches the block until it sets the status back. That hand-over, a load and a store of one atomic word, is
 //! what makes the slices given out here sound; what is in them is read by the safe code of [`super::block`].
 
-use std::ffi::CString;
 use std::io;
 use std::mem::{size_of, zeroed};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
@@ -91,21 +90,32 @@ impl Ring {
         let filtered = wish.program.is_some_and(|program| attach(&socket, program).is_ok());
         let memory = map(&socket, geometry)?;
         let ring = Self { socket, memory, geometry, next: 0, filtered };
-        if wish.promiscuous {
-            // SAFETY: a struct of numbers, for which zero is a value.
-            #[expect(unsafe_code, reason = "zeroed C struct")]
-            let mut membership: libc::packet_mreq = unsafe { zeroed() };
-            membership.mr_ifindex = wish.link.index;
-            membership.mr_type = libc::PACKET_MR_PROMISC as u16;
-            set(&ring.socket, libc::SOL_PACKET, libc::PACKET_ADD_MEMBERSHIP, &membership)?;
-        }
-        bind(&ring.socket, wish.link.index)?;
+        ring.listen(wish.link.index, wish.promiscuous)?;
         if let Some(group) = wish.fanout {
             // Fragments are put together before they are shared out, or those of one flow would part ways.
             let mode = libc::PACKET_FANOUT_HASH | libc::PACKET_FANOUT_FLAG_DEFRAG;
             set(&ring.socket, libc::SOL_PACKET, libc::PACKET_FANOUT, &(u32::from(group) | mode << 16))?;
         }
         Ok(ring)
+    }
+
+    /// Lets the frames of an interface in, instead of those of the one before; needs no right that the socket does not have.
+    /// A ring of a group cannot change over.
+    pub(super) fn listen(&self, interface: i32, promiscuous: bool) -> io::Result<()> {
+        if promiscuous {
+            // SAFETY: a struct of numbers, for which zero is a value.
+            #[expect(unsafe_code, reason = "zeroed C struct")]
+            let mut membership: libc::packet_mreq = unsafe { zeroed() };
+            membership.mr_ifindex = interface;
+            membership.mr_type = libc::PACKET_MR_PROMISC as u16;
+            set(&self.socket, libc::SOL_PACKET, libc::PACKET_ADD_MEMBERSHIP, &membership)?;
+        }
+        bind(&self.socket, interface)
+    }
+
+    /// What the kernel says now of the interface with this name.
+    pub(super) fn look_up(&self, name: &str) -> io::Result<Link> {
+        look_up(&self.socket, name)
     }
 
     /// The oldest block that the kernel has handed over.
@@ -143,8 +153,9 @@ impl Ring {
         }
     }
 
-    /// Waits until one of the rings has a block or an error, at most `timeout`; a signal ends the wait.
-    pub(super) fn wait<'a>(rings: impl Iterator<Item = &'a Self>, timeout: Duration) {
+    /// Waits until one of the rings has a block or an error, at most `timeout`; a signal ends the wait. Returns whether there
+    /// is an error to be taken.
+    pub(super) fn wait<'a>(rings: impl Iterator<Item = &'a Self>, timeout: Duration) -> bool {
         let event = |ring: &Self| libc::pollfd { fd: ring.socket.as_raw_fd(), events: libc::POLLIN, revents: 0 };
         let mut events: Vec<libc::pollfd> = rings.map(event).collect();
         let millis = c_int::try_from(timeout.as_millis()).unwrap_or(c_int::MAX);
@@ -152,7 +163,7 @@ impl Ring {
         #[expect(unsafe_code, reason = "system call")]
         let woken = unsafe { libc::poll(events.as_mut_ptr(), events.len() as libc::nfds_t, millis) };
         // What a failure could mean is found out by looking at the rings, as after a success.
-        let _ = woken;
+        woken > 0 && events.iter().any(|event| event.revents & !libc::POLLIN != 0)
     }
 
     fn start(&self) -> NonNull<u8> {
@@ -186,10 +197,14 @@ impl Drop for Ring {
 
 /// Looks an interface up by name. Needs the same right as capturing.
 pub(super) fn link(name: &str) -> io::Result<Link> {
-    let socket = packet_socket()?;
-    let flags = request(&socket, name, libc::SIOCGIFFLAGS)?;
-    let index = request(&socket, name, libc::SIOCGIFINDEX)?;
-    let hardware = request(&socket, name, libc::SIOCGIFHWADDR)?;
+    look_up(&packet_socket()?, name)
+}
+
+/// Any socket can be asked.
+fn look_up(socket: &OwnedFd, name: &str) -> io::Result<Link> {
+    let flags = request(socket, name, libc::SIOCGIFFLAGS)?;
+    let index = request(socket, name, libc::SIOCGIFINDEX)?;
+    let hardware = request(socket, name, libc::SIOCGIFHWADDR)?;
     // SAFETY: each call has filled in the member of the union that it is about; all are plain numbers.
     #[expect(unsafe_code, reason = "C union")]
     let (flags, index, hardware) = unsafe {
@@ -199,22 +214,28 @@ pub(super) fn link(name: &str) -> io::Result<Link> {
     Ok(Link { index, up: flags & libc::IFF_UP != 0, loopback: flags & libc::IFF_LOOPBACK != 0, hardware })
 }
 
-fn request(socket: &OwnedFd, name: &str, what: libc::c_ulong) -> io::Result<libc::ifreq> {
-    let name = CString::new(name).map_err(|_| io::Error::from_raw_os_error(libc::ENODEV))?;
+pub(super) fn request(socket: &OwnedFd, name: &str, what: libc::c_ulong) -> io::Result<libc::ifreq> {
     // SAFETY: a struct of numbers, for which zero is a value.
     #[expect(unsafe_code, reason = "zeroed C struct")]
     let mut request: libc::ifreq = unsafe { zeroed() };
-    let bytes = name.as_bytes_with_nul();
-    if bytes.len() > request.ifr_name.len() {
+    name_into(name, &mut request)?;
+    // SAFETY: these requests read the name from, and write their answer into, one `ifreq`.
+    #[expect(unsafe_code, reason = "system call")]
+    let failed = unsafe { libc::ioctl(socket.as_raw_fd(), what as _, &raw mut request) } < 0;
+    if failed { Err(io::Error::last_os_error()) } else { Ok(request) }
+}
+
+/// Says which interface a request is about.
+pub(super) fn name_into(name: &str, request: &mut libc::ifreq) -> io::Result<()> {
+    let bytes = name.as_bytes();
+    // One stays for the zero at the end.
+    if bytes.contains(&0) || bytes.len() >= request.ifr_name.len() {
         return Err(io::Error::from_raw_os_error(libc::ENODEV));
     }
     for (into, byte) in request.ifr_name.iter_mut().zip(bytes) {
         *into = byte.cast_signed() as libc::c_char;
     }
-    // SAFETY: these requests read the name from, and write their answer into, one `ifreq`.
-    #[expect(unsafe_code, reason = "system call")]
-    let failed = unsafe { libc::ioctl(socket.as_raw_fd(), what as _, &raw mut request) } < 0;
-    if failed { Err(io::Error::last_os_error()) } else { Ok(request) }
+    Ok(())
 }
 
 /// A packet socket that receives nothing yet.

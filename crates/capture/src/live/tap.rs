@@ -1,5 +1,6 @@
-//! One interface: its rings while it is there, and the wait for it while it is gone.
+//! One interface: its rings, and the wait for it while it is gone.
 
+use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -17,9 +18,6 @@ const RETIRE: Duration = Duration::from_millis(50);
 /// A frame comes out of the ring at most this much after its capture time, if the machine is not overloaded.
 pub(super) const LATENESS: Duration = Duration::from_millis(300);
 
-/// How long the last block of an interface that went down is waited for.
-const DRAIN: Duration = Duration::from_millis(200);
-
 /// How often an interface that is gone is looked for.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -30,7 +28,8 @@ const SILENCE: Duration = Duration::from_secs(60);
 pub(super) struct Tap {
     input: u16,
     link: LinkType,
-    loopback: bool,
+    found: Link,
+    readers: Vec<Reader>,
     state: State,
     pub(super) report: InputReport,
     pub(super) outages: u64,
@@ -40,9 +39,8 @@ pub(super) struct Tap {
 }
 
 enum State {
-    Open(Vec<Reader>),
-    /// The kernel has noted an error; what is in the rings is still read.
-    Closing(Vec<Reader>, Instant),
+    Open,
+    /// What is in the rings is still read.
     Gone {
         since: Instant,
         next_try: Instant,
@@ -65,9 +63,9 @@ impl Tap {
             let text = format!("{name}: the kernel does not take the filter, so every frame is looked at here");
             report.warn(text);
         }
-        let (state, heard) = (State::Open(readers), Instant::now());
+        let (state, heard) = (State::Open, Instant::now());
         let (outages, downtime) = (0, Duration::ZERO);
-        Ok(Self { input, link, loopback: found.loopback, state, report, outages, downtime, heard, silent: false })
+        Ok(Self { input, link, found, readers, state, report, outages, downtime, heard, silent: false })
     }
 
     pub(super) fn name(&self) -> String {
@@ -75,23 +73,23 @@ impl Tap {
     }
 
     pub(super) fn is_up(&self) -> bool {
-        !matches!(self.state, State::Gone { .. })
+        matches!(self.state, State::Open)
     }
 
     pub(super) fn rings(&self) -> impl Iterator<Item = &Ring> {
-        self.readers().iter().map(|reader| &reader.ring)
+        self.readers.iter().map(|reader| &reader.ring)
     }
 
     /// Capture time of the oldest frame that is ready, and the ring it is in.
     pub(super) fn oldest(&mut self) -> Option<(Timestamp, usize)> {
-        let ready = self.readers_mut().iter_mut().enumerate();
+        let ready = self.readers.iter_mut().enumerate();
         ready.filter_map(|(place, reader)| Some((reader.peek()?.time, place))).min()
     }
 
     /// Takes the oldest frame of a ring into the batch, if it is one that counts.
     pub(super) fn take(&mut self, ring: usize, filter: Option<&mut Filter>, batch: &mut FrameBatch) {
-        let (link, input, loopback) = (self.link, self.input, self.loopback);
-        let Some(reader) = self.readers_mut().get_mut(ring) else { return };
+        let (link, input, loopback) = (self.link, self.input, self.found.loopback);
+        let Some(reader) = self.readers.get_mut(ring) else { return };
         let filtered = reader.ring.filtered;
         let Some(captured) = reader.peek() else { return };
         // What a machine sends to itself would come twice: when it leaves and when it arrives.
@@ -107,7 +105,7 @@ impl Tap {
         reader.advance();
     }
 
-    /// Once a second and after every wait: counts, errors, silence, and the interface's return.
+    /// Once a second: counts, errors, silence, and the interface's return.
     pub(super) fn keep(&mut self, config: &LiveConfig, now: Instant, heard: bool, events: &mut Vec<LiveEvent>) {
         let name = self.name();
         self.count_drops(events);
@@ -117,48 +115,67 @@ impl Tap {
                 events.push(LiveEvent::Heard { interface: name.clone() });
             }
         }
-        match &mut self.state {
-            State::Open(readers) => {
-                let error = readers.iter().find_map(|reader| reader.ring.take_error());
-                if let Some(error) = error {
+        match self.state {
+            State::Open => {
+                if let Some(error) = self.take_errors() {
                     events.push(LiveEvent::Gone { interface: name, reason: error.to_string() });
                     self.outages += 1;
-                    self.state = State::Closing(std::mem::take(readers), now);
+                    self.state = State::Gone { since: now, next_try: now + RETRY };
                 } else if !self.silent && now.duration_since(self.heard) >= SILENCE {
                     self.silent = true;
                     events.push(LiveEvent::Silent { interface: name, silence: SILENCE });
                 }
             }
-            State::Closing(readers, since) => {
-                let empty = readers.iter_mut().all(|reader| reader.peek().is_none());
-                if empty && now.duration_since(*since) >= DRAIN {
-                    self.state = State::Gone { since: *since, next_try: now };
-                }
-            }
-            State::Gone { since, next_try } if now >= *next_try => {
-                *next_try = now + RETRY;
-                let since = *since;
-                if let Ok((readers, link, found)) = open_rings(&name, config)
-                    && link == self.link
-                {
+            State::Gone { since, next_try } if now >= next_try => {
+                if self.listen_again(&name, config).is_ok() {
+                    // What the rings noted while the interface was away is over.
+                    self.take_errors();
                     let outage = now.duration_since(since);
-                    self.loopback = found.loopback;
                     self.downtime += outage;
                     self.heard = now;
-                    self.state = State::Open(readers);
+                    self.state = State::Open;
                     events.push(LiveEvent::Back { interface: name, outage });
+                } else {
+                    self.state = State::Gone { since, next_try: now + RETRY };
                 }
             }
             State::Gone { .. } => {}
         }
     }
 
-    /// How long it is gone by now.
+    /// The first error that the kernel has noted; all are forgotten.
+    fn take_errors(&self) -> Option<io::Error> {
+        self.rings().fold(None, |first, ring| first.or(ring.take_error()))
+    }
+
+    /// How long the interface was away in all, an outage that goes on included.
     pub(super) fn outage(&self, now: Instant) -> Duration {
         match self.state {
-            State::Gone { since, .. } | State::Closing(_, since) => self.downtime + now.duration_since(since),
-            State::Open(_) => self.downtime,
+            State::Gone { since, .. } => self.downtime + now.duration_since(since),
+            State::Open => self.downtime,
         }
+    }
+
+    /// Looks for the interface, and listens to it if it is there: with the sockets there are, which takes no right, unless it is
+    /// a new one of the same name and the rings are a group, which cannot change over.
+    fn listen_again(&mut self, name: &str, config: &LiveConfig) -> Result<(), LiveError> {
+        let refused = |error| LiveError::new(name, error, config.buffer);
+        let found = self.readers[0].ring.look_up(name).map_err(refused)?;
+        if !found.up {
+            return Err(LiveError::Down { interface: name.to_owned() });
+        }
+        if link_type(found.hardware) != Some(self.link) {
+            return Err(LiveError::LinkLayer { interface: name.to_owned(), hardware: found.hardware });
+        }
+        // The kernel goes on by itself where an interface went down and up again.
+        if found.index != self.found.index {
+            match self.readers.as_slice() {
+                [reader] => reader.ring.listen(found.index, config.promiscuous).map_err(refused)?,
+                _ => self.readers = open_rings(name, config)?.0,
+            }
+        }
+        self.found = found;
+        Ok(())
     }
 
     pub(super) fn is_silent(&self) -> bool {
@@ -171,20 +188,6 @@ impl Tap {
         if dropped > 0 {
             self.report.dropped += dropped;
             events.push(LiveEvent::Dropped { interface: self.name(), dropped, received });
-        }
-    }
-
-    fn readers(&self) -> &[Reader] {
-        match &self.state {
-            State::Open(readers) | State::Closing(readers, _) => readers,
-            State::Gone { .. } => &[],
-        }
-    }
-
-    fn readers_mut(&mut self) -> &mut [Reader] {
-        match &mut self.state {
-            State::Open(readers) | State::Closing(readers, _) => readers,
-            State::Gone { .. } => &mut [],
         }
     }
 }
