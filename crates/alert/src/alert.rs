@@ -74,6 +74,9 @@ pub struct Alert {
     /// Time of its latest detection.
     #[serde(skip)]
     pub(crate) latest: Timestamp,
+    /// What was missed while it was raised, the worst of it.
+    #[serde(skip)]
+    pub(crate) missed: Option<Missed>,
     /// The revision that was handed out last; 0 is none.
     #[serde(skip)]
     pub(crate) taken: u32,
@@ -83,6 +86,15 @@ pub struct Alert {
     /// The evidence as it can be found in a capture; empty in an alert that was read back.
     #[serde(skip)]
     pub flows: Vec<EvidenceFlow>,
+}
+
+/// What was not seen of the traffic that alerts rest on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Missed {
+    /// How much of the traffic, above 0 and at most 1: confidence is lowered by it.
+    pub share: f32,
+    /// Why, as a clause.
+    pub reason: String,
 }
 
 /// Where an alert stands in its life.
@@ -182,6 +194,7 @@ impl Alert {
             told_confidence: 0.0,
             opened: detection.time,
             latest: detection.time,
+            missed: None,
             taken: 0,
             subject: detection.subject,
             flows: Vec::new(),
@@ -243,9 +256,20 @@ impl Alert {
         self.status = Status::Closed;
     }
 
-    /// A copy to hand out; it knows whether it is the first.
+    /// Notes what was missed while a detection was made; the worst stands.
+    pub(crate) fn note_missed(&mut self, missed: &Missed) {
+        if self.missed.as_ref().is_none_or(|known| known.share < missed.share) {
+            self.missed = Some(missed.clone());
+        }
+    }
+
+    /// A copy to hand out; it knows whether it is the first, and is less sure by what was missed.
     pub(crate) fn take(&mut self) -> Self {
-        let copy = self.clone();
+        let mut copy = self.clone();
+        if let Some(Missed { share, reason }) = &self.missed {
+            copy.confidence *= 1.0 - share;
+            copy.explanation = format!("{}; less sure, for {reason}", self.explanation);
+        }
         self.taken = self.revision;
         copy
     }

@@ -9,7 +9,7 @@ mod merge;
 mod suppress;
 mod time;
 
-pub use alert::{Alert, Evidence, Measure, Status};
+pub use alert::{Alert, Evidence, Measure, Missed, Status};
 pub use merge::{AlertConfig, Merger};
 pub use suppress::{Direction, HostPattern, Matcher, PatternError, Preview, Suppression, Suppressions};
 pub use time::{from_rfc3339, rfc3339};

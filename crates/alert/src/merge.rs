@@ -6,7 +6,7 @@ use std::time::Duration;
 use lapwing_capture::Timestamp;
 use lapwing_detect::{Detection, Severity, Subject};
 
-use crate::{Alert, Status};
+use crate::{Alert, Missed, Status};
 
 /// How detections are merged.
 #[derive(Clone, Debug)]
@@ -44,6 +44,8 @@ pub struct Merger {
     looked_at: usize,
     /// Let go before their last revision was taken.
     leaving: Vec<Alert>,
+    /// What is being missed now.
+    missed: Option<Missed>,
 }
 
 impl Merger {
@@ -61,6 +63,9 @@ impl Merger {
             && belongs(alert, detection, &self.config)
         {
             alert.take_in(detection);
+            if let Some(missed) = &self.missed {
+                alert.note_missed(missed);
+            }
             alert.status = Status::Open;
             self.next_close = self.next_close.min(due(alert, &self.config));
             return;
@@ -68,10 +73,18 @@ impl Merger {
         if self.alerts.len() >= self.config.capacity {
             self.let_go();
         }
-        let alert = Alert::open(detection);
+        let mut alert = Alert::open(detection);
+        if let Some(missed) = &self.missed {
+            alert.note_missed(missed);
+        }
         self.next_close = self.next_close.min(due(&alert, &self.config));
         self.newest.insert(key, self.alerts.len());
         self.alerts.push(alert);
+    }
+
+    /// What detections from now on rest on less than all of: alerts that are taken live are less sure by it, and say why.
+    pub fn set_missed(&mut self, missed: Option<Missed>) {
+        self.missed = missed;
     }
 
     /// Closes the alerts whose window has ended by `now`. A detection whose traffic began inside the window still belongs to
@@ -153,7 +166,7 @@ impl Merger {
         self.dropped += doomed.len() as u64;
         if self.live {
             let leaving = doomed.iter().map(|&place| &self.alerts[place]);
-            self.leaving.extend(leaving.filter(|alert| alert.taken < alert.revision).cloned());
+            self.leaving.extend(leaving.filter(|alert| alert.taken < alert.revision).map(|alert| alert.clone().take()));
         }
         let mut place = 0;
         self.alerts.retain(|_| {
@@ -204,6 +217,21 @@ mod tests {
         assert_eq!(alerts.len(), 1);
         assert_eq!((alerts[0].count, alerts[0].revision), (100, 100));
         assert_eq!(alerts[0].explanation, "at 99");
+    }
+
+    #[test]
+    fn what_was_missed_lowers_confidence_and_is_told() {
+        let mut merger = Merger::default();
+        merger.take_in(&detection("port-scan", 1, 0));
+        let mut taken = Vec::new();
+        merger.opened(&mut taken);
+        merger.set_missed(Some(Missed { share: 0.5, reason: "half was lost".to_owned() }));
+        merger.take_in(&detection("port-scan", 1, 1));
+        merger.set_missed(None);
+        merger.take_in(&detection("port-scan", 1, 2));
+        merger.changed(Timestamp::from_seconds(3), &mut taken);
+        assert_eq!(taken[1].confidence, taken[0].confidence / 2.0);
+        assert_eq!(taken[1].explanation, "at 2; less sure, for half was lost");
     }
 
     #[test]

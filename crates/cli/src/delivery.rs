@@ -1,7 +1,9 @@
 //! Delivery of alerts to the receivers of `lapwing.toml`.
 
+use std::fs::DirBuilder;
 use std::io;
-use std::path::PathBuf;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,6 +14,7 @@ use lapwing_export::metrics::Metrics;
 use lapwing_export::{Exporter, Notice, Options};
 
 use crate::monitor::Sink;
+use crate::sandbox::Sandbox;
 
 /// How long the end of a live run waits for receivers: what is not confirmed by then stays in the spool.
 const FAREWELL: Duration = Duration::from_secs(3);
@@ -49,6 +52,32 @@ impl Delivering {
             eprintln!("lapwing: delivery.spool is not set: what cannot be delivered before the end is lost");
         }
         Ok(Some(Self::start(&settings.export(), settings, keeps)?))
+    }
+
+    /// What delivering live takes: connections, names resolved, the spool, files to append to, and every file that the settings
+    /// name (keys, certificates).
+    pub(crate) fn ask_for(settings: &Config, sandbox: &mut Sandbox) {
+        if settings.sinks.is_empty() {
+            return;
+        }
+        sandbox.network = true;
+        sandbox.read.extend(RESOLVING.iter().map(PathBuf::from));
+        let mut folders: Vec<PathBuf> = settings.delivery.spool.iter().cloned().collect();
+        for spool in &folders {
+            // It has to be there for a permission to rest on; what is wrong with it is told when it is opened.
+            let _ = DirBuilder::new().recursive(true).mode(0o700).create(spool);
+        }
+        let files = settings.sinks.values().filter_map(|sink| sink.file.as_ref());
+        folders.extend(
+            files
+                .filter_map(|file| file.path.parent())
+                .map(|folder| if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder.to_owned() }),
+        );
+        sandbox.read.extend(folders.iter().cloned());
+        sandbox.write.extend(folders);
+        if let Ok(value) = serde_json::to_value(&settings.sinks) {
+            files_named(&value, &mut sandbox.read);
+        }
     }
 
     fn start(
@@ -94,6 +123,29 @@ impl Delivering {
             bail!("not everything was delivered: {}", missed.join("; "));
         }
         Ok(())
+    }
+}
+
+/// What the C library reads to resolve names, and where certificates lie.
+const RESOLVING: [&str; 10] = [
+    "/etc/gai.conf",
+    "/etc/host.conf",
+    "/etc/hosts",
+    "/etc/ld.so.cache",
+    "/etc/nsswitch.conf",
+    "/etc/resolv.conf",
+    "/etc/ssl",
+    "/run/systemd/resolve",
+    "/lib",
+    "/usr/lib",
+];
+
+fn files_named(value: &serde_json::Value, files: &mut Vec<PathBuf>) {
+    match value {
+        serde_json::Value::String(text) if Path::new(text).is_file() => files.push(text.into()),
+        serde_json::Value::Array(values) => values.iter().for_each(|value| files_named(value, files)),
+        serde_json::Value::Object(values) => values.values().for_each(|value| files_named(value, files)),
+        _ => {}
     }
 }
 

@@ -5,6 +5,8 @@ mod baseline;
 mod config;
 mod delivery;
 mod devices;
+#[cfg(target_os = "linux")]
+mod doctor;
 mod features;
 mod flows;
 mod input;
@@ -15,6 +17,8 @@ mod output;
 mod progress;
 mod query;
 mod report;
+#[cfg(target_os = "linux")]
+mod sandbox;
 mod scan;
 mod selftest;
 mod signatures;
@@ -41,6 +45,8 @@ enum Verb {
     Scan(scan::Scan),
     #[cfg(target_os = "linux")]
     Monitor(monitor::Monitor),
+    #[cfg(target_os = "linux")]
+    Doctor(doctor::Doctor),
     Train(train::Train),
     Flows(flows::Flows),
     Features(features::Features),
@@ -68,6 +74,8 @@ fn main() -> ExitCode {
         Verb::Scan(verb) => verb.run(),
         #[cfg(target_os = "linux")]
         Verb::Monitor(verb) => verb.run(),
+        #[cfg(target_os = "linux")]
+        Verb::Doctor(verb) => verb.run(),
         Verb::Train(verb) => verb.run(),
         Verb::Flows(verb) => verb.run(),
         Verb::Features(verb) => verb.run(),

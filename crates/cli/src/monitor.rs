@@ -7,22 +7,23 @@ mod written;
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use lapwing_alert::AlertConfig;
-use lapwing_capture::{InterfaceInfo, LiveConfig, LiveSource, Source, interfaces};
+use lapwing_capture::{InterfaceInfo, LiveConfig, LiveSource, Recorder, Rotation, Source, interfaces};
 use lapwing_detect::signature::SignatureSource;
-use lapwing_engine::{Control, Detecting, Summary, Watching};
+use lapwing_engine::{Control, Count, Detecting, Summary, Watching};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::baseline::Normal;
 use crate::delivery::Delivering;
 use crate::input::{Input, RunOptions};
+use crate::sandbox::Sandbox;
 use crate::signatures::Rules;
 use crate::sources::Named;
 use crate::{Outcome, output};
@@ -62,6 +63,18 @@ pub(crate) struct Monitor {
     /// Append alerts to this file [default: standard output]
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Keep the frames in this folder, as pcap with times in nanoseconds
+    #[arg(long, value_name = "DIR")]
+    write: Option<PathBuf>,
+    /// Begin a new file after so many MiB
+    #[arg(long, value_name = "MIB", requires = "write", default_value = "256")]
+    write_size: Count<1, 1_048_576>,
+    /// Begin a new file after so many seconds
+    #[arg(long, value_name = "SECONDS", requires = "write", default_value = "3600")]
+    write_seconds: Count<1, 31_536_000>,
+    /// Keep so many files; the oldest go [default: all]
+    #[arg(long, value_name = "N", requires = "write")]
+    write_files: Option<Count<1, 1_000_000>>,
     /// Serve metrics for Prometheus at this address: http://ADDR/metrics; whoever can reach it can read them
     #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = "127.0.0.1:9469")]
     metrics: Option<SocketAddr>,
@@ -69,11 +82,14 @@ pub(crate) struct Monitor {
     #[arg(long)]
     no_promiscuous: bool,
     /// MiB of ring in the kernel for each interface: what it holds while this program is busy
-    #[arg(long, value_name = "MIB", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=4096))]
-    buffer: u32,
+    #[arg(long, value_name = "MIB", default_value = "16")]
+    buffer: Count<1, 4_096>,
     /// Rings that share the frames of an interface by flow, where several cores receive them
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
-    rings: u16,
+    #[arg(long, value_name = "N", default_value = "1")]
+    rings: Count<1, { LiveConfig::MOST_RINGS as u64 }>,
+    /// Keep all rights, and access to all files, while listening
+    #[arg(long)]
+    no_sandbox: bool,
     /// End after this many seconds
     #[arg(long, value_name = "SECONDS")]
     duration: Option<u64>,
@@ -101,16 +117,20 @@ impl Monitor {
             detecting.set_inventory(inventory);
         }
 
-        let mut source = LiveSource::open(self.live(&mut input), Arc::clone(&stop), watch::tell)?;
+        let source = LiveSource::open(self.live(&mut input), Arc::clone(&stop), watch::tell)?;
         for warning in source.reports().iter().flat_map(|report| &report.warnings) {
             eprintln!("lapwing: {warning}");
         }
+        let status = source.status();
+        let (mut source, not_kept) = self.keep(source)?;
         let form = self.format.unwrap_or_else(|| Form::of(self.output.as_deref()));
         let written = Written::open(self.output.as_deref(), form).context("the alerts cannot be written")?;
+        // Before any thread is started: none may stay outside.
+        let fences = if self.no_sandbox { "no sandbox".to_owned() } else { self.fence(&input)? };
         let mut sinks: Vec<Box<dyn Sink>> = vec![Box::new(written)];
         let delivering = Delivering::live(&input.settings)?;
-        if let Some(address) = self.metrics.or(input.settings.metrics.listen) {
-            let metered = Metered::start(address, source.status())?;
+        if let Some(address) = self.metrics_at(&input) {
+            let metered = Metered::start(address, Arc::clone(&status))?;
             if let Some(delivering) = &delivering {
                 delivering.show_in(metered.metrics());
             }
@@ -120,18 +140,22 @@ impl Monitor {
             sinks.push(Box::new(delivering));
         }
         let told = Told::new(sinks, read_rules, Arc::clone(&stop));
-        eprintln!("lapwing: listening to {}", self.interface.join(", "));
-        let (status, control) = (source.status(), Control::default());
-        let mut stage = Watching::new(detecting, told, reload);
+        eprintln!("lapwing: listening to {} ({fences})", self.interface.join(", "));
+        let heard = {
+            let status = Arc::clone(&status);
+            move || watch::heard(&status.interfaces())
+        };
+        let mut stage = Watching::new(detecting, told, reload, heard);
         let duration = self.duration.map(Duration::from_secs);
         let ran = watch::watch(&status, &control, &stop, duration, || {
-            lapwing_engine::run(&mut source, &input.pipeline, &scoring, &mut stage, &control)
+            lapwing_engine::run(&mut *source, &input.pipeline, &scoring, &mut stage, &control)
         });
         let (told, lost) = stage.finish(ran.span.map(|(_, last)| last));
         let mut summary = Summary::new(&ran, &source.reports());
         summary.note_signatures(&report);
         summary.not_evaluated.extend(rules.left_out.into_iter().chain(normal.not_evaluated));
         summary.coverage.extend(lost);
+        summary.coverage.extend(watch::gaps(&status.interfaces(), not_kept.load(Ordering::Relaxed)));
         eprint!("{}", watch::closing(&summary, told.alerts()));
         input.tell_timings(&ran.timings);
         if let Some(error) = ran.error {
@@ -139,6 +163,43 @@ impl Monitor {
         }
         told.finish().context("the alerts cannot be written")?;
         Ok(Outcome::Done)
+    }
+
+    /// The source, whose frames are kept where that was asked for, and how many could not be.
+    fn keep(&self, source: LiveSource) -> Result<(Box<dyn Source>, Arc<AtomicU64>)> {
+        let Some(folder) = &self.write else { return Ok((Box::new(source), Arc::default())) };
+        let rotation = Rotation {
+            size: self.write_size.get() << 20,
+            time: Duration::from_secs(self.write_seconds.get()),
+            files: self.write_files.map(|files| files.get() as usize),
+            ..Rotation::default()
+        };
+        let recorder = Recorder::new(source, folder, rotation, watch::tell_recorder)
+            .with_context(|| format!("--write {}: frames cannot be kept there", folder.display()))?;
+        let lost = recorder.lost();
+        Ok((Box::new(recorder), lost))
+    }
+
+    /// Gives up what is not needed to go on: reading rules anew, writing where alerts and frames are written.
+    fn fence(&self, input: &Input) -> Result<String> {
+        let rules = input.settings.signatures.folders.iter().chain(&self.signatures);
+        let mut sandbox = Sandbox {
+            // A file that is replaced is another file of the same folder.
+            read: rules.map(|path| if path.is_dir() { path.clone() } else { folder_of(path) }).collect(),
+            write: self.write.iter().cloned().chain(self.output.as_deref().map(folder_of)).collect(),
+            network: self.metrics_at(input).is_some(),
+            // Rings that share an interface cannot turn to one that came back: new ones are opened.
+            capture: self.rings.get() > 1,
+        };
+        Delivering::ask_for(&input.settings, &mut sandbox);
+        let fences = sandbox.enter().context("the sandbox cannot be entered; --no-sandbox goes without")?;
+        fences.gaps().iter().for_each(|gap| eprintln!("lapwing: warning: {gap}"));
+        Ok(fences.to_string())
+    }
+
+    /// Where metrics are served, if they are.
+    fn metrics_at(&self, input: &Input) -> Option<SocketAddr> {
+        self.metrics.or(input.settings.metrics.listen)
     }
 
     /// Reads the rules, then and whenever asked to again.
@@ -154,11 +215,17 @@ impl Monitor {
             interfaces: self.interface.clone(),
             filter: input.pipeline.filter.take(),
             promiscuous: !self.no_promiscuous,
-            buffer: (self.buffer as usize) << 20,
-            rings: usize::from(self.rings),
+            buffer: (self.buffer.get() as usize) << 20,
+            rings: self.rings.get() as usize,
             limit: input.pipeline.limit.take(),
         }
     }
+}
+
+/// Where a file is; changes of it by name happen there.
+fn folder_of(path: &Path) -> PathBuf {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    parent.unwrap_or(Path::new(".")).to_owned()
 }
 
 /// What SIGINT and SIGTERM set (a second one ends the program at once), and what SIGHUP sets.

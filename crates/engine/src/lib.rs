@@ -7,6 +7,7 @@ mod bank;
 mod clock;
 mod config;
 mod control;
+mod coverage;
 mod devices;
 mod evidence;
 mod lane;
@@ -29,6 +30,7 @@ pub use config::{
     TrainSettings,
 };
 pub use control::Control;
+pub use coverage::Heard;
 pub use devices::TakingStock;
 pub use evidence::{EvidenceError, write_evidence};
 pub use lane::Scoring;

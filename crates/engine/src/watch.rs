@@ -9,7 +9,8 @@ use lapwing_capture::Timestamp;
 use lapwing_flow::Reported;
 use lapwing_protocol::Observed;
 
-use crate::{Detecting, Scored, Stage};
+use crate::coverage::Coverage;
+use crate::{Detecting, Heard, Scored, Stage};
 
 /// Where the alerts of a live run go, and where new rules come from.
 pub trait Watcher: Send {
@@ -26,12 +27,21 @@ pub struct Watching<W> {
     watcher: W,
     taken: Vec<Alert>,
     reload: Arc<AtomicBool>,
+    heard: Box<dyn Fn() -> Heard + Send>,
+    coverage: Coverage,
 }
 
 impl<W: Watcher> Watching<W> {
-    /// Tells `watcher`; when somebody sets `reload`, it is asked for new rules within a second.
-    pub fn new(detecting: Detecting, watcher: W, reload: Arc<AtomicBool>) -> Self {
-        Self { detecting, watcher, taken: Vec::new(), reload }
+    /// Tells `watcher`; when somebody sets `reload`, it is asked for new rules within a second. `heard` is asked once a second:
+    /// alerts are less sure by what was missed in the minute before, and say why.
+    pub fn new(
+        detecting: Detecting,
+        watcher: W,
+        reload: Arc<AtomicBool>,
+        heard: impl Fn() -> Heard + Send + 'static,
+    ) -> Self {
+        let (taken, coverage) = (Vec::new(), Coverage::default());
+        Self { detecting, watcher, taken, reload, heard: Box::new(heard), coverage }
     }
 
     /// Ends the run at `last`: tells the last revisions; returns the watcher, and what was lost on the way as
@@ -70,6 +80,8 @@ impl<W: Watcher> Stage for Watching<W> {
         if self.reload.swap(false, Ordering::Relaxed) {
             self.watcher.reload(&mut self.detecting);
         }
+        let missed = self.coverage.note((self.heard)());
+        self.detecting.merger().set_missed(missed);
         self.detecting.advance(second);
         self.tell(second);
     }

@@ -1,13 +1,14 @@
 //! What is said about a live run while it goes on, and at its end.
 
+use std::collections::BTreeMap;
 use std::io::{self, IsTerminal};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use lapwing_capture::{InterfaceStatus, LiveEvent, LiveStatus};
-use lapwing_engine::{Control, Summary};
+use lapwing_capture::{InterfaceStatus, LiveEvent, LiveStatus, RecorderEvent};
+use lapwing_engine::{Control, Heard, Summary};
 
 const REFRESH: Duration = Duration::from_millis(250);
 
@@ -27,6 +28,38 @@ pub(super) fn tell(event: LiveEvent) {
         }
         LiveEvent::Heard { interface } => eprintln!("lapwing: {interface}: heard again"),
     }
+}
+
+/// Tells whether frames are kept.
+pub(super) fn tell_recorder(event: RecorderEvent) {
+    match event {
+        RecorderEvent::Failed { path, error } => {
+            eprintln!("lapwing: {}: frames are not kept for now: {error}", path.display());
+        }
+        RecorderEvent::Recovered { lost } => eprintln!("lapwing: frames are kept again; {lost} are missing so far"),
+    }
+}
+
+/// What all interfaces together heard and missed.
+pub(super) fn heard(interfaces: &[InterfaceStatus]) -> Heard {
+    let mut heard = Heard { interfaces: interfaces.len() as u32, ..Heard::default() };
+    for interface in interfaces {
+        heard.received += interface.packets + interface.dropped;
+        heard.dropped += interface.dropped;
+        heard.away += interface.downtime;
+    }
+    heard
+}
+
+/// What was missed, for the summary.
+pub(super) fn gaps(interfaces: &[InterfaceStatus], not_kept: u64) -> BTreeMap<String, u64> {
+    let away: Duration = interfaces.iter().map(|interface| interface.downtime).sum();
+    let gaps = [
+        ("interface_outages", interfaces.iter().map(|interface| interface.outages).sum()),
+        ("seconds_interfaces_were_away", away.as_secs_f64().ceil() as u64),
+        ("frames_not_kept", not_kept),
+    ];
+    gaps.into_iter().filter(|(_, count)| *count > 0).map(|(what, count)| (what.to_owned(), count)).collect()
 }
 
 /// Runs `work`; sets `stop` after `duration`; on a terminal a line shows how it stands.
