@@ -34,6 +34,11 @@ memory capture:
     cargo build --release
     benches/memory.py target/release/lapwing scan {{capture}} --format json --output /dev/null
 
+# Live capture at the highest rate of a veth pair, beside tcpdump (root, tcpreplay)
+live capture:
+    cargo build --release
+    benches/live.py --capture {{capture}}
+
 # The detection table of docs/scorecard.md, from the corpus and the sample data
 detection:
     cargo build --release
