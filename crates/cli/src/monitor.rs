@@ -1,5 +1,6 @@
 //! `lapwing monitor`.
 
+mod follow;
 mod metered;
 mod told;
 mod watch;
@@ -15,7 +16,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use lapwing_alert::AlertConfig;
-use lapwing_capture::{InterfaceInfo, LiveConfig, LiveSource, Recorder, Rotation, Source, interfaces};
+use lapwing_capture::{InterfaceInfo, LiveConfig, LiveSource, LiveStatus, Recorder, Rotation, Source, interfaces};
 use lapwing_detect::signature::SignatureSource;
 use lapwing_engine::{Control, Count, Detecting, Summary, Watching};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -27,19 +28,23 @@ use crate::sandbox::Sandbox;
 use crate::signatures::Rules;
 use crate::sources::Named;
 use crate::{Outcome, output};
+use follow::Prepared;
 use metered::Metered;
 pub(crate) use told::Sink;
 use told::Told;
 use written::{Form, Written};
 
-/// Watch interfaces, and tell what is wrong as it happens
+/// Watch interfaces, or the logs of Zeek or Suricata, and tell what is wrong as it happens
 #[derive(Args)]
 #[command(after_help = "Examples:\n  lapwing monitor --interface eth0\n  \
-                        lapwing monitor --interface eth0 --interface wlan0 --filter 'not port 22' --output alerts.jsonl")]
+                        lapwing monitor --interface eth0 --interface wlan0 --filter 'not port 22' --output alerts.jsonl\n  \
+                        lapwing monitor --zeek /opt/zeek/logs --output alerts.jsonl")]
 pub(crate) struct Monitor {
     /// Listen to this interface; repeatable
-    #[arg(long, short, value_name = "IF", required_unless_present = "list_interfaces")]
+    #[arg(long, short, value_name = "IF", required_unless_present_any = ["list_interfaces", "zeek", "eve"])]
     interface: Vec<String>,
+    #[command(flatten)]
+    follow: follow::Follow,
     /// Show the interfaces of this machine, and end
     #[arg(long)]
     list_interfaces: bool,
@@ -117,29 +122,21 @@ impl Monitor {
             detecting.set_inventory(inventory);
         }
 
+        if self.follow.is_asked() {
+            let prepared =
+                Prepared { detecting, scoring, report, left_out: rules.left_out, normal: normal.not_evaluated };
+            return self.follow_logs(&input, prepared, read_rules, stop, reload);
+        }
         let source = LiveSource::open(self.live(&mut input), Arc::clone(&stop), watch::tell)?;
         for warning in source.reports().iter().flat_map(|report| &report.warnings) {
             eprintln!("lapwing: {warning}");
         }
         let status = source.status();
         let (mut source, not_kept) = self.keep(source)?;
-        let form = self.format.unwrap_or_else(|| Form::of(self.output.as_deref()));
-        let written = Written::open(self.output.as_deref(), form).context("the alerts cannot be written")?;
+        let written = self.written()?;
         // Before any thread is started: none may stay outside.
         let fences = if self.no_sandbox { "no sandbox".to_owned() } else { self.fence(&input)? };
-        let mut sinks: Vec<Box<dyn Sink>> = vec![Box::new(written)];
-        let delivering = Delivering::live(&input.settings)?;
-        if let Some(address) = self.metrics_at(&input) {
-            let metered = Metered::start(address, Arc::clone(&status))?;
-            if let Some(delivering) = &delivering {
-                delivering.show_in(metered.metrics());
-            }
-            sinks.push(Box::new(metered));
-        }
-        if let Some(delivering) = delivering {
-            sinks.push(Box::new(delivering));
-        }
-        let told = Told::new(sinks, read_rules, Arc::clone(&stop));
+        let told = Told::new(self.sinks(&input, written, &status)?, read_rules, Arc::clone(&stop));
         eprintln!("lapwing: listening to {} ({fences})", self.interface.join(", "));
         let heard = {
             let status = Arc::clone(&status);
@@ -163,6 +160,29 @@ impl Monitor {
         }
         told.finish().context("the alerts cannot be written")?;
         Ok(Outcome::Done)
+    }
+
+    /// Where alerts are written.
+    fn written(&self) -> Result<Written> {
+        let form = self.format.unwrap_or_else(|| Form::of(self.output.as_deref()));
+        Written::open(self.output.as_deref(), form).context("the alerts cannot be written")
+    }
+
+    /// Where alerts go besides; metrics show `status` too.
+    fn sinks(&self, input: &Input, written: Written, status: &Arc<LiveStatus>) -> Result<Vec<Box<dyn Sink>>> {
+        let mut sinks: Vec<Box<dyn Sink>> = vec![Box::new(written)];
+        let delivering = Delivering::live(&input.settings)?;
+        if let Some(address) = self.metrics_at(input) {
+            let metered = Metered::start(address, Arc::clone(status))?;
+            if let Some(delivering) = &delivering {
+                delivering.show_in(metered.metrics());
+            }
+            sinks.push(Box::new(metered));
+        }
+        if let Some(delivering) = delivering {
+            sinks.push(Box::new(delivering));
+        }
+        Ok(sinks)
     }
 
     /// The source, whose frames are kept where that was asked for, and how many could not be.

@@ -32,6 +32,8 @@ pub struct Config {
     pub capture: CaptureSettings,
     /// How flows are kept.
     pub flow: FlowSettings,
+    /// How logs are followed.
+    pub follow: FollowSettings,
     /// Which rules decide.
     pub signatures: SignatureSettings,
     /// How detections become alerts.
@@ -70,6 +72,15 @@ pub struct FlowSettings {
     pub checksums: Checksums,
     /// Whether flows of different VLANs are different flows.
     pub vlan_in_key: bool,
+}
+
+/// How logs are followed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct FollowSettings {
+    /// The folder where `monitor` keeps how far logs were read. Without it the one that systemd gives (`StateDirectory=`), or
+    /// `lapwing` in `$XDG_STATE_HOME` or `~/.local/state`.
+    pub state: Option<PathBuf>,
 }
 
 /// Which rules decide.

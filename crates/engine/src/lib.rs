@@ -26,8 +26,8 @@ mod watch;
 mod work;
 
 pub use config::{
-    AlertSettings, CaptureSettings, Config, FlowSettings, PipelineConfig, SignatureSettings, StoreSection,
-    TrainSettings,
+    AlertSettings, CaptureSettings, Config, FlowSettings, FollowSettings, PipelineConfig, SignatureSettings,
+    StoreSection, TrainSettings,
 };
 pub use control::Control;
 pub use coverage::Heard;
@@ -35,7 +35,7 @@ pub use devices::TakingStock;
 pub use evidence::{EvidenceError, write_evidence};
 pub use lane::Scoring;
 pub use learning::{FitSettings, Learning, Learnt, Lesson};
-pub use logs::{LogRun, run_logs};
+pub use logs::{LogRun, run_followed, run_logs};
 pub use pipeline::{PipelineReport, run};
 pub use ranges::{Budget, Count, FilterText, Networks, OutOfRange};
 pub use recording::Recording;

@@ -4,14 +4,16 @@
 //! [`LogRun::not_evaluated`] says what was therefore not judged. A flow of which a schema's facts are missing or estimated gets no
 //! row, hence no score.
 
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use lapwing_capture::Timestamp;
 use lapwing_detect::DETECTORS;
 use lapwing_flow::Reported;
 use lapwing_learn::Rows as Matrix;
 use lapwing_protocol::{Fact, Observation, Observed};
-use lapwing_records::{LogInputs, Record, Window};
+use lapwing_records::{Followed, LogInputs, Record, Window};
 
 use crate::clock::{Clock, Tick};
 use crate::stage::Rows;
@@ -97,14 +99,7 @@ pub fn run_logs(
     stage: &mut dyn Stage,
     control: &Control,
 ) -> LogRun {
-    let mut feed = Feed {
-        run: LogRun::default(),
-        clock: Clock::default(),
-        scoring,
-        stage,
-        output: LaneOutput::default(),
-        number: 0,
-    };
+    let mut feed = Feed::new(scoring, stage);
     let (mut window, mut read, mut ready) = (Window::default(), Vec::new(), Vec::new());
     let mut left = limit.unwrap_or(u64::MAX);
     while left > 0 && !control.stopped() {
@@ -122,10 +117,62 @@ pub fn run_logs(
     }
     window.finish(&mut |record| ready.push(take(record)));
     feed.deliver(&mut ready);
-    let mut run = feed.run;
-    (run.late, run.held) = (window.late(), feed.clock.held_frames);
-    run.span = run.span.map(|(first, _)| first).zip(feed.clock.now());
-    run
+    feed.finish(window.late())
+}
+
+/// How often logs are looked at that do not grow.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// How long records wait for others that ended before them: sensors write what ended within a second in any order.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Records that wait at most: those of a log that was written before it was followed, about 17 MB.
+const WAITING: usize = 1 << 15;
+
+/// Runs logs that grow through `scoring` into `stage` until `stop` is set. What the stage has seen is acknowledged: a later
+/// run does not see it again, and sees everything else.
+///
+/// Records are put in the order of time a second's worth at once; what comes later than its successors is used all the same,
+/// and counted. When nothing comes, time goes on a minute behind the wall clock.
+pub fn run_followed(
+    source: &mut Followed,
+    scoring: &Scoring,
+    stage: &mut dyn Stage,
+    control: &Control,
+    stop: &AtomicBool,
+) -> LogRun {
+    let mut feed = Feed::new(scoring, stage);
+    let (mut records, mut since, mut late, mut latest) = (Vec::new(), Instant::now(), 0, Timestamp::MIN);
+    loop {
+        let stopping = stop.load(Ordering::Relaxed) || control.stopped();
+        let (begun, before) = (Instant::now(), records.len());
+        let more = source.poll(&mut records);
+        if stopping {
+            source.finish(&mut records);
+        }
+        if before == 0 {
+            since = begun;
+        }
+        let count = (records.len() - before) as u64;
+        control.report(source.position(), count);
+        feed.run.timings.add(Step::Log, begun.elapsed(), count, 0);
+        if stopping || records.is_empty() || records.len() >= WAITING || since.elapsed() >= PATIENCE {
+            records.sort_by_key(Record::time);
+            late += records.iter().filter(|record| record.time() < latest).count() as u64;
+            latest = records.last().map_or(latest, |record| record.time().max(latest));
+            feed.deliver(&mut records);
+            source.acknowledge();
+        }
+        if stopping {
+            return feed.finish(late);
+        }
+        if !more {
+            if records.is_empty() {
+                feed.pass(source.reached());
+            }
+            thread::sleep(LOOK);
+        }
+    }
 }
 
 fn take(record: &mut Record) -> Record {
@@ -142,7 +189,24 @@ struct Feed<'a> {
     number: u64,
 }
 
-impl Feed<'_> {
+impl<'a> Feed<'a> {
+    fn new(scoring: &'a Scoring, stage: &'a mut dyn Stage) -> Self {
+        let (run, clock, output) = (LogRun::default(), Clock::default(), LaneOutput::default());
+        Self { run, clock, scoring, stage, output, number: 0 }
+    }
+
+    fn finish(self, late: u64) -> LogRun {
+        let span = self.run.span.map(|(first, _)| first).zip(self.clock.now());
+        LogRun { late, held: self.clock.held_frames, span, ..self.run }
+    }
+
+    /// Notes that time has come to `second` without a record, once there was one.
+    fn pass(&mut self, second: Timestamp) {
+        if self.clock.now().is_some() && self.clock.pass(second) {
+            self.stage.advance(second);
+        }
+    }
+
     fn deliver(&mut self, records: &mut Vec<Record>) {
         for batch in records.chunks(AT_ONCE) {
             self.batch(batch);

@@ -214,6 +214,10 @@ impl Vocabulary for Eve {
     fn flush(&mut self, out: &mut Vec<Record>) {
         out.extend(self.waiting.drain(..).filter_map(|alone| alone.record(None).ok()));
     }
+
+    fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
 }
 
 /// A byte in hexadecimal digits.

@@ -42,6 +42,10 @@ impl<V: Vocabulary + Send> Syntax for JsonLines<V> {
     fn flush(&mut self, out: &mut Vec<Record>) {
         self.vocabulary.flush(out);
     }
+
+    fn is_waiting(&self) -> bool {
+        self.vocabulary.is_waiting()
+    }
 }
 
 /// Hands the values of an object to a vocabulary.

@@ -2,6 +2,7 @@
 //!
 //! [`LogInputs`] reads logs as they lie on the disk, compressed or not, and merges several by time; each line becomes a
 //! [`Record`]: a [`Flow`](lapwing_flow::Flow) as far as the log tells of it, with the [`Facts`](lapwing_protocol::Facts) that say how far.
+//! [`Followed`] reads logs that grow.
 //! [`Window`] puts records in the order of time. What a file is, its content says ([`recognise`]), never its name. A line that
 //! cannot be read is counted and told with file and line, and costs nothing but itself.
 //!
@@ -15,6 +16,7 @@ mod connection;
 mod eve;
 mod file;
 mod folder;
+mod follow;
 mod inputs;
 mod json;
 mod lines;
@@ -30,6 +32,7 @@ mod window;
 mod zeek;
 
 pub use folder::{Found, ZEEK_FOLDERS, find, look};
+pub use follow::{FollowConfig, FollowError, FollowEvent, Followed};
 pub use inputs::LogInputs;
 pub use open::peek;
 pub use recognise::{LogKind, Recognised, recognise};

@@ -20,4 +20,7 @@ pub(crate) trait Syntax: Send {
 
     /// The log is over.
     fn flush(&mut self, out: &mut Vec<Record>);
+
+    /// Whether lines that were taken wait for another one.
+    fn is_waiting(&self) -> bool;
 }

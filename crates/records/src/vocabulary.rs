@@ -35,4 +35,9 @@ pub(crate) trait Vocabulary {
 
     /// The log is over: appends what still waited for another line.
     fn flush(&mut self, _out: &mut Vec<Record>) {}
+
+    /// Whether lines that were taken wait for another one.
+    fn is_waiting(&self) -> bool {
+        false
+    }
 }

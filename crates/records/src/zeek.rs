@@ -169,6 +169,10 @@ where
     fn flush(&mut self, out: &mut Vec<Record>) {
         self.vocabulary.flush(out);
     }
+
+    fn is_waiting(&self) -> bool {
+        self.vocabulary.is_waiting()
+    }
 }
 
 #[cfg(test)]

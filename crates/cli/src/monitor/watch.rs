@@ -138,12 +138,19 @@ fn standing(interfaces: &[InterfaceStatus], frames: u64, rate: f64) -> String {
 
 /// What was seen, what was not, and what it could not be judged by.
 pub(super) fn closing(summary: &Summary, alerts: u64) -> String {
-    let mut text = format!(
-        "lapwing: {alerts} alerts in {} flows, {} packets, {} bytes\n",
-        summary.flows, summary.packets, summary.bytes
-    );
+    let mut text = if summary.records > 0 || summary.inputs.iter().any(|input| input.kind.is_some()) {
+        format!("lapwing: {alerts} alerts in {} records\n", summary.records)
+    } else {
+        let Summary { flows, packets, bytes, .. } = summary;
+        format!("lapwing: {alerts} alerts in {flows} flows, {packets} packets, {bytes} bytes\n")
+    };
     for input in &summary.inputs {
-        text.push_str(&format!("{}: {} packets, {} dropped\n", input.path, input.packets, input.dropped));
+        text.push_str(&match &input.kind {
+            Some(kind) => {
+                format!("{}: {kind}: {} records, {} malformed\n", input.path, input.records, input.malformed_lines)
+            }
+            None => format!("{}: {} packets, {} dropped\n", input.path, input.packets, input.dropped),
+        });
     }
     for (what, count) in &summary.undecoded {
         text.push_str(&format!("not decoded: {what}: {count}\n"));
