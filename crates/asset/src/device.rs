@@ -9,11 +9,11 @@ use crate::{Recent, is_random, vendor};
 pub type Mac = [u8; 6];
 
 /// Addresses kept of one device: a dual-stack host with temporary addresses has some ten at a time (RFC 8981).
-const ADDRESSES: usize = 16;
+pub(crate) const ADDRESSES: usize = 10;
 /// Services kept that a device offers, and that it uses.
-const SERVICES: usize = 24;
+const SERVICES: usize = 16;
 /// Networks outside kept that a device had answers from.
-const DESTINATIONS: usize = 64;
+const DESTINATIONS: usize = 32;
 /// Peers kept by volume.
 const PEERS: usize = 16;
 
@@ -126,7 +126,7 @@ impl Device {
     #[must_use]
     pub fn address(&self) -> Option<Address> {
         let latest =
-            |v4: bool| self.addresses.iter().filter(|seen| seen.what.is_v4() == v4).max_by_key(|seen| seen.last);
+            |v4: bool| self.addresses.iter().filter(|seen| seen.what.is_v4() == v4).max_by_key(|seen| seen.last());
         latest(true).or_else(|| latest(false)).map(|seen| seen.what)
     }
 
@@ -166,6 +166,9 @@ impl Device {
         }
         let mut newcomer = Peer { address: peer, volume, flows: 1, last };
         if self.peers.len() < PEERS {
+            if self.peers.len() == self.peers.capacity() {
+                self.peers.reserve_exact((self.peers.len() / 2 + 1).min(PEERS - self.peers.len()));
+            }
             self.peers.push(newcomer);
         } else if let Some(least) = self.peers.iter_mut().min_by_key(|known| known.volume.sent + known.volume.received)
         {

@@ -4,6 +4,8 @@
 //! sends to groups), else by its address. Addresses change hands; the device keeps its history. Somebody enters only who
 //! answers, is answered, or speaks on the link: the invented sources of a flood do not.
 
+mod news;
+
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
@@ -13,7 +15,6 @@ use lapwing_decode::{Address, Arp};
 use lapwing_flow::{ConnState, Flow, Half};
 use lapwing_protocol::{LocalNetworks, Observation, Observed, Scope};
 
-use crate::recent::Before;
 use crate::{Change, Device, Mac, News, Prefix, Recent, Service, Volume};
 
 const TCP: u8 = 6;
@@ -24,10 +25,6 @@ const NEIGHBOUR_DISCOVERY: std::ops::RangeInclusive<u16> = 133..=137;
 const GATEWAYS: usize = 16;
 /// IPv4 addresses that one link-layer address may hold by hearsay; with more it is a router of another local network.
 const HEARSAY_ADDRESSES: usize = 6;
-/// An address changes hands in turns within this time.
-const TURNS_WITHIN: Duration = Duration::from_secs(600);
-/// Addresses watched that changed hands.
-const CONTESTED: usize = 64;
 /// Ports from which systems draw those of clients (RFC 6056 and what systems do): nobody offers a service there for long.
 const EPHEMERAL: u16 = 32_768;
 
@@ -119,13 +116,20 @@ impl Inventory {
         for device in &mut self.devices {
             device.is_settled = true;
             device.destinations.clear();
+            device.offers.clear();
+            device.uses.clear();
         }
     }
 
-    /// What an alert named is not usual: what `device` was first seen to do with `peer` at `since` or later.
+    /// What an alert named is not usual: what `device` was first seen to do with `peer` at `since` or later, and the services
+    /// that it offered or used for the first time since then, for nobody knows whose doing they are.
     pub fn unlearn(&mut self, device: Address, peer: Address, since: Timestamp) {
         if let Some(place) = self.by_address.get(&device) {
-            self.devices[*place as usize].destinations.accuse(Prefix::of(peer), since);
+            let device = &mut self.devices[*place as usize];
+            let network = Prefix::of(peer);
+            device.destinations.accuse(since, |destination| destination == network);
+            device.offers.accuse(since, |_| true);
+            device.uses.accuse(since, |_| true);
         }
     }
 
@@ -196,73 +200,6 @@ impl Inventory {
         }
     }
 
-    /// Notes that `mac` carries packets of hosts outside; `device` uses it.
-    fn gateway(&mut self, device: Address, mac: Mac, time: Timestamp, changes: &mut Vec<Change>) {
-        let new = self.gateways.note(mac, time);
-        if let Some(place) = self.by_mac.get(&mac) {
-            self.devices[*place as usize].routes = true;
-        }
-        let Some(place) = self.by_address.get(&device).map(|place| *place as usize) else { return };
-        let before = self.devices[place].gateway.replace(mac);
-        if let (Some(before), Some(Before { known, .. })) = (before, new)
-            && before != mac
-            && self.is_known(&self.devices[place], time)
-        {
-            let quiet = self.gateways.iter().filter(|seen| seen.what != mac).map(|seen| seen.first).max();
-            self.tell(place, News::Gateway { before, now: mac }, known, quiet, time, changes);
-        }
-    }
-
-    fn destination(
-        &mut self,
-        place: usize,
-        peer: Address,
-        service: Service,
-        time: Timestamp,
-        changes: &mut Vec<Change>,
-    ) {
-        let new = self.devices[place].destinations.note(Prefix::of(peer), time);
-        if let Some(Before { known, newest }) = new
-            && self.is_known(&self.devices[place], time)
-        {
-            self.tell(place, News::Destination { peer, service }, known, newest, time, changes);
-        }
-    }
-
-    fn offer(&mut self, place: usize, peer: Address, service: Service, time: Timestamp, changes: &mut Vec<Change>) {
-        if let Some(Before { known, newest }) = self.devices[place].offers.note(service, time)
-            && self.is_known(&self.devices[place], time)
-        {
-            self.tell(place, News::Service { peer, service }, known, newest, time, changes);
-        }
-    }
-
-    fn tell(
-        &self,
-        place: usize,
-        news: News,
-        known: usize,
-        newest: Option<Timestamp>,
-        time: Timestamp,
-        changes: &mut Vec<Change>,
-    ) {
-        let device = &self.devices[place];
-        let first = if news == News::Device { self.first.unwrap_or(time) } else { device.first };
-        let known_for = since(first, time);
-        let quiet = newest.map_or(known_for, |newest| since(newest.max(first), time));
-        let quiet_share = quiet.as_secs_f64() / known_for.as_secs_f64().max(1e-9);
-        let Some(address) = device.address() else { return };
-        changes.push(Change {
-            time,
-            address,
-            mac: device.mac,
-            news,
-            known_for,
-            known,
-            quiet_share: quiet_share.min(1.0),
-        });
-    }
-
     /// The place of the device that holds `address`. `on_link`: the device itself sent `mac` on its own link; else it is what
     /// stood in the frame, which may be a router's.
     fn claim(
@@ -299,8 +236,13 @@ impl Inventory {
             (None, None) => self.enter(address, None, time, changes),
         };
         let device = &mut self.devices[place];
-        device.addresses.note(address, time);
         device.last = device.last.max(time);
+        let displaced = device.addresses.note(address, time).and_then(|before| before.displaced);
+        if let Some(displaced) = displaced
+            && self.by_address.get(&displaced) == Some(&(place as u32))
+        {
+            self.by_address.remove(&displaced);
+        }
         place
     }
 
@@ -377,27 +319,6 @@ impl Inventory {
         }
         if let Some(mac) = device.mac {
             self.by_mac.remove(&mac);
-        }
-    }
-
-    /// `address` went from one device to another: told where they take it from each other in turns.
-    fn hand_over(&mut self, before: usize, place: usize, address: Address, time: Timestamp, changes: &mut Vec<Change>) {
-        let (Some(from), Some(to)) = (self.devices[before].mac, self.devices[place].mac) else { return };
-        let holders = if from < to { [from, to] } else { [to, from] };
-        self.contested.retain(|contested| since(contested.since, time) <= TURNS_WITHIN);
-        let known =
-            self.contested.iter_mut().find(|contested| contested.address == address && contested.holders == holders);
-        let Some(contested) = known else {
-            if self.contested.len() < CONTESTED {
-                self.contested.push(Contested { address, holders, since: time, turns: 1 });
-            }
-            return;
-        };
-        contested.turns += 1;
-        let turns = contested.turns;
-        // From the third turn on, and when the number has doubled.
-        if turns >= 3 && (turns == 3 || turns.is_power_of_two()) && self.is_learnt(time) {
-            self.tell(place, News::Conflict { other: from, turns }, 2, None, time, changes);
         }
     }
 }

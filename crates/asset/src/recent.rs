@@ -2,28 +2,42 @@
 
 use lapwing_capture::Timestamp;
 
-/// When something was seen, and how often.
+/// When something was seen, and how often. Times are whole seconds: there are many of these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seen<T> {
     /// What.
     pub what: T,
-    /// First.
-    pub first: Timestamp,
-    /// Last.
-    pub last: Timestamp,
-    /// How often.
-    pub count: u64,
+    first: u32,
+    last: u32,
+    /// How often, as far as 32 bits count.
+    pub count: u32,
     /// An alert named it: it is not usual, however often it comes.
     pub accused: bool,
 }
 
+impl<T> Seen<T> {
+    /// When it was first seen, in whole seconds.
+    #[must_use]
+    pub fn first(&self) -> Timestamp {
+        Timestamp::from_seconds(i64::from(self.first))
+    }
+
+    /// When it was last seen, in whole seconds.
+    #[must_use]
+    pub fn last(&self) -> Timestamp {
+        Timestamp::from_seconds(i64::from(self.last))
+    }
+}
+
 /// What was there when something new came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Before {
+pub struct Before<T> {
     /// How many things.
     pub known: usize,
     /// When something new was seen last.
     pub newest: Option<Timestamp>,
+    /// What made room for it.
+    pub displaced: Option<T>,
 }
 
 /// At most `MOST` things; a newcomer takes the place of the one not seen for longest.
@@ -40,25 +54,35 @@ impl<T, const MOST: usize> Default for Recent<T, MOST> {
 
 impl<T: PartialEq + Copy, const MOST: usize> Recent<T, MOST> {
     /// Notes that `what` was seen; if it is new, tells what was there before it.
-    pub fn note(&mut self, what: T, time: Timestamp) -> Option<Before> {
+    pub fn note(&mut self, what: T, time: Timestamp) -> Option<Before<T>> {
+        let second = whole(time);
         if let Some(seen) = self.seen.iter_mut().find(|seen| seen.what == what) {
-            seen.last = seen.last.max(time);
-            seen.count += 1;
+            seen.last = seen.last.max(second);
+            seen.count = seen.count.saturating_add(1);
             return None;
         }
-        let before = Before { known: self.seen.len(), newest: self.seen.iter().map(|seen| seen.first).max() };
-        let seen = Seen { what, first: time, last: time, count: 1, accused: false };
+        let newest = self.seen.iter().map(|seen| seen.first).max();
+        let mut before = Before {
+            known: self.seen.len(),
+            newest: newest.map(|second| Timestamp::from_seconds(i64::from(second))),
+            displaced: None,
+        };
+        let seen = Seen { what, first: second, last: second, count: 1, accused: false };
         if self.seen.len() < MOST {
+            if self.seen.len() == self.seen.capacity() {
+                self.seen.reserve_exact((self.seen.len() / 2 + 1).min(MOST - self.seen.len()));
+            }
             self.seen.push(seen);
         } else if let Some(oldest) = self.seen.iter_mut().min_by_key(|seen| seen.last) {
-            *oldest = seen;
+            before.displaced = Some(std::mem::replace(oldest, seen).what);
         }
         Some(before)
     }
 
-    /// Accuses `what` if it was first seen at `since` or later. It is kept, so that it does not come as something new again.
-    pub fn accuse(&mut self, what: T, since: Timestamp) {
-        if let Some(seen) = self.seen.iter_mut().find(|seen| seen.what == what && seen.first >= since) {
+    /// Accuses what `which` picks of the things first seen in the second of `since` or later. They are kept, so that they do
+    /// not come as something new again.
+    pub fn accuse(&mut self, since: Timestamp, which: impl Fn(T) -> bool) {
+        for seen in self.seen.iter_mut().filter(|seen| seen.first >= whole(since) && which(seen.what)) {
             seen.accused = true;
         }
     }
@@ -91,6 +115,11 @@ impl<T: PartialEq + Copy, const MOST: usize> Recent<T, MOST> {
     }
 }
 
+/// Seconds since 1970 as far as 32 bits reach.
+fn whole(time: Timestamp) -> u32 {
+    u32::try_from(time.seconds().max(0)).unwrap_or(u32::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -99,15 +128,15 @@ mod tests {
     fn what_was_not_seen_for_longest_makes_room() {
         let at = Timestamp::from_seconds;
         let mut recent = Recent::<u8, 2>::default();
-        assert_eq!(recent.note(1, at(1)), Some(Before { known: 0, newest: None }));
-        assert_eq!(recent.note(2, at(2)), Some(Before { known: 1, newest: Some(at(1)) }));
+        assert_eq!(recent.note(1, at(1)), Some(Before { known: 0, newest: None, displaced: None }));
+        assert_eq!(recent.note(2, at(2)), Some(Before { known: 1, newest: Some(at(1)), displaced: None }));
         assert_eq!(recent.note(1, at(3)), None);
-        assert_eq!(recent.note(3, at(4)), Some(Before { known: 2, newest: Some(at(2)) }));
+        assert_eq!(recent.note(3, at(4)), Some(Before { known: 2, newest: Some(at(2)), displaced: Some(2) }));
         assert!(recent.contains(1) && !recent.contains(2));
-        recent.accuse(3, at(5));
+        recent.accuse(at(5), |thing| thing == 3);
         recent.clear();
         assert!(recent.contains(3), "it was there before");
-        recent.accuse(3, at(4));
+        recent.accuse(at(4), |thing| thing == 3);
         assert_eq!(recent.note(3, at(6)), None, "it was told");
         recent.clear();
         assert!(!recent.contains(3));

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use lapwing_alert::{Alert, AlertConfig};
-use lapwing_detect::Severity;
+use lapwing_asset::Inventory;
 use lapwing_detect::signature::LoadReport;
+use lapwing_detect::{Anomaly, Severity};
 use lapwing_engine::{Control, Detecting, InputSummary, Recording, Summary, write_evidence};
 use lapwing_store::{Pressure, Recorder, Store};
 
@@ -83,17 +84,19 @@ impl Scan {
         let mut summary = Summary::default();
         summary.not_evaluated.extend(rules.left_out.clone());
         let control = Control::default();
-        let normal = Normal::read(&input, &self.model, &trusted, &rules.sources, &control)?;
+        let mut normal = Normal::read(&input, &self.model, &trusted, &rules.sources, &control)?;
         summary.not_evaluated.extend(normal.not_evaluated.clone());
 
         let mut alerts = Vec::new();
         let groups = inputs.timelines(self.separate);
         let mut evidence = Vec::new();
-        for group in &groups {
+        for (left, group) in (0..groups.len()).rev().zip(&groups) {
             if control.stopped() {
                 break;
             }
-            match scan(&input, group, &rules, &normal, recorder.as_mut(), &control) {
+            // An inventory is large: the last timeline needs no copy.
+            let inventory = if left > 0 { normal.inventory.clone() } else { normal.inventory.take() };
+            match scan(&input, group, &rules, &normal.anomalies, inventory, recorder.as_mut(), &control) {
                 Ok((mut found, read)) => {
                     if let Some(store) = &store {
                         leave_out_suppressed(store, &mut found)?;
@@ -143,23 +146,23 @@ fn scan(
     input: &Input,
     named: &Named,
     rules: &Rules,
-    normal: &Normal,
+    anomalies: &[Anomaly],
+    inventory: Option<Inventory>,
     recorder: Option<&mut Recorder>,
     control: &Control,
 ) -> Result<(Vec<Alert>, Summary)> {
     let alerts = AlertConfig::from(&input.settings.alert);
-    let (mut stage, scoring, report) = Detecting::new(&input.local, &rules.sources, normal.anomalies.clone(), alerts);
+    let (mut stage, scoring, report) = Detecting::new(&input.local, &rules.sources, anomalies.to_vec(), alerts);
     report.problems.iter().for_each(|problem| eprintln!("lapwing: {problem}"));
     report.warnings.iter().for_each(|warning| eprintln!("lapwing: warning: {warning}"));
-    if let Some(inventory) = &normal.inventory {
-        stage.set_inventory(inventory.clone());
+    if let Some(inventory) = inventory {
+        stage.set_inventory(inventory);
     }
     let Some(recorder) = recorder else {
         let ran = input.run(named, &scoring, &mut stage, control)?;
         return Ok(end(ran, stage, &report));
     };
-    let inventory = stage.shared_inventory();
-    let mut recording = Recording::new(&mut stage, recorder, inventory);
+    let mut recording = Recording::new(&mut stage, recorder);
     let ran = input.run(named, &scoring, &mut recording, control)?;
     recording.finish();
     let (alerts, summary) = end(ran, stage, &report);

@@ -1,5 +1,6 @@
 //! The interface that every detector has.
 
+use lapwing_asset::Change;
 use lapwing_capture::Timestamp;
 use lapwing_decode::Address;
 use lapwing_flow::Flow;
@@ -116,6 +117,8 @@ pub trait Detector: Send {
     fn partition(&self) -> Partition;
     /// Looks at one batch, oldest first, and appends what it found. Infallible: what can fail has failed in `new`.
     fn observe(&mut self, batch: &[Observed<'_>], found: &mut Found);
+    /// Looks at what an observation made new in the inventory of devices; of interest to [`Partition::Network`] alone.
+    fn changed(&mut self, _by: &Observed<'_>, _changes: &[Change], _found: &mut Found) {}
     /// Closes the windows that end by `now`, a whole second of capture time.
     fn advance(&mut self, _now: Timestamp, _found: &mut Found) {}
     /// Entries of its state given up because a table was full.

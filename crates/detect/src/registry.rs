@@ -1,38 +1,18 @@
 //! The one table of detectors.
 
-use std::sync::{Arc, Mutex};
-
-use lapwing_asset::{Inventory, InventorySettings};
 use lapwing_protocol::LocalNetworks;
 
 use crate::behaviour::{
     self, ArpWatch, Beacon, BrokerSession, Exfiltration, Flood, HorizontalScan, Login, Newcomer, Reflection, Reflector,
     SlowRequest, VerticalScan,
 };
-use crate::{Detector, DetectorInfo, SharedInventory};
+use crate::{Detector, DetectorInfo};
 
 /// What detectors need to know of the site.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct DetectConfig {
     /// Which addresses are devices of the watched networks.
     pub local: LocalNetworks,
-    /// The inventory that the detectors of one run feed and share.
-    pub inventory: SharedInventory,
-}
-
-impl DetectConfig {
-    /// With an inventory of its own.
-    #[must_use]
-    pub fn new(local: LocalNetworks) -> Self {
-        let settings = InventorySettings { local: local.clone(), ..InventorySettings::default() };
-        Self { local, inventory: Arc::new(Mutex::new(Inventory::new(settings))) }
-    }
-}
-
-impl Default for DetectConfig {
-    fn default() -> Self {
-        Self::new(LocalNetworks::default())
-    }
 }
 
 /// A detector that can be had.
@@ -56,10 +36,7 @@ pub const DETECTORS: &[DetectorEntry] = &[
         build: |config| Box::new(HorizontalScan::new(config.local.clone())),
     },
     DetectorEntry { info: &behaviour::LOGIN, build: |config| Box::new(Login::new(config.local.clone())) },
-    DetectorEntry {
-        info: &behaviour::NEWCOMER,
-        build: |config| Box::new(Newcomer::new(Arc::clone(&config.inventory))),
-    },
+    DetectorEntry { info: &behaviour::NEWCOMER, build: |_| Box::new(Newcomer) },
     DetectorEntry { info: &behaviour::REFLECTION, build: |config| Box::new(Reflection::new(config.local.clone())) },
     DetectorEntry { info: &behaviour::REFLECTOR, build: |config| Box::new(Reflector::new(config.local.clone())) },
     DetectorEntry { info: &behaviour::SLOW_REQUEST, build: |_| Box::new(SlowRequest::new()) },

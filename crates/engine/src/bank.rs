@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use lapwing_asset::Change;
 use lapwing_capture::Timestamp;
 use lapwing_detect::{DETECTORS, DetectConfig, Detector, Found, Partition, SHARDS};
 use lapwing_protocol::Observed;
@@ -72,6 +73,14 @@ impl DetectorBank {
         }
     }
 
+    /// Shows what an observation made new in the inventory to the detectors that look at the whole network.
+    pub(crate) fn changed(&mut self, by: &Observed<'_>, changes: &[Change], found: &mut Found) {
+        let network = self.groups.iter_mut().filter(|group| group.partition == Partition::Network);
+        for detector in network.flat_map(|group| &mut group.shards).flatten() {
+            detector.changed(by, changes, found);
+        }
+    }
+
     /// Closes the windows that end by `now`.
     pub(crate) fn advance(&mut self, now: Timestamp, found: &mut Found) {
         for detector in self.groups.iter_mut().flat_map(|group| &mut group.shards).flatten() {
@@ -122,6 +131,6 @@ mod tests {
             let observed = Observed { time: arp.time, frame: 1, fact: Observation::Arp(&arp) };
             bank.observe(&[observed], &mut Found::default());
         }
-        assert!(bank.evicted().contains_key("arp"));
+        assert_eq!(bank.evicted().keys().copied().collect::<Vec<_>>(), ["arp"]);
     }
 }

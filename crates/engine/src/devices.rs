@@ -32,6 +32,10 @@ impl Stage for TakingStock {
         Reported::Progress
     }
 
+    fn inventory(&self) -> Option<&Inventory> {
+        Some(&self.inventory)
+    }
+
     fn observe(&mut self, observed: &[Observed<'_>], _scored: &[Scored<'_>]) {
         for observed in observed {
             self.inventory.observe(observed, &mut self.changes);

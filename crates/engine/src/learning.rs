@@ -15,7 +15,7 @@ use lapwing_learn::model::{Baseline, Input, SchemaId, TrainError, Training};
 use lapwing_learn::{ForestSettings, Matrix, Model, ModelCard};
 use lapwing_protocol::{LocalNetworks, Observed};
 
-use crate::{Detecting, Scored, Stage};
+use crate::{Detecting, Raised, Scored, Stage};
 
 /// Rows kept for learning. Beyond it every second one is let go, and from then on every second new one is taken, so that
 /// the whole time of the baseline stays covered.
@@ -84,9 +84,8 @@ impl Learning {
     /// Ends the baseline: the alerts raised inside it, and the rows of what they do not name.
     #[must_use]
     pub fn finish(self, last: Option<Timestamp>) -> (Lesson, Vec<Alert>) {
-        let mut inventory = self.detecting.inventory().clone();
+        let Raised { alerts, mut inventory, .. } = self.detecting.finish(last);
         inventory.settle();
-        let alerts = self.detecting.finish(last).alerts;
         let named = Named::by(&alerts);
         let mut learnt = self.learnt;
         let mut order: Vec<usize> = (0..self.origins.len()).filter(|&row| !named.covers(&self.origins[row])).collect();

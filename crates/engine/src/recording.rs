@@ -1,10 +1,9 @@
 //! A stage that keeps what it sees: flows as they end, devices every few minutes.
 
-use std::sync::PoisonError;
 use std::time::Duration;
 
+use lapwing_asset::Inventory;
 use lapwing_capture::Timestamp;
-use lapwing_detect::SharedInventory;
 use lapwing_flow::Reported;
 use lapwing_protocol::{Observation, Observed};
 use lapwing_store::{DeviceRecord, Recorder};
@@ -18,7 +17,6 @@ const DEVICES_EVERY: Duration = Duration::from_secs(300);
 pub struct Recording<'a> {
     stage: &'a mut dyn Stage,
     recorder: &'a mut Recorder,
-    inventory: SharedInventory,
     /// The time of the first observation names the run.
     run: Option<Timestamp>,
     /// When devices were handed over last.
@@ -26,9 +24,9 @@ pub struct Recording<'a> {
 }
 
 impl<'a> Recording<'a> {
-    /// Records what `stage` looks at, and the devices of `inventory`, which `stage` fills.
-    pub fn new(stage: &'a mut dyn Stage, recorder: &'a mut Recorder, inventory: SharedInventory) -> Self {
-        Self { stage, recorder, inventory, run: None, told: Timestamp::MIN }
+    /// Records what `stage` looks at, and the devices of its inventory.
+    pub fn new(stage: &'a mut dyn Stage, recorder: &'a mut Recorder) -> Self {
+        Self { stage, recorder, run: None, told: Timestamp::MIN }
     }
 
     /// Hands over what is left. The alerts of the run are whoever's who has them.
@@ -39,11 +37,9 @@ impl<'a> Recording<'a> {
 
     /// Hands over the devices that were seen since the last time.
     fn tell_devices(&mut self, now: Timestamp) {
-        let Some(run) = self.run else { return };
-        let inventory = self.inventory.lock().unwrap_or_else(PoisonError::into_inner);
+        let (Some(run), Some(inventory)) = (self.run, self.stage.inventory()) else { return };
         let seen = inventory.devices().iter().filter(|device| device.last >= self.told);
         let records: Vec<DeviceRecord> = seen.map(DeviceRecord::new).collect();
-        drop(inventory);
         self.told = now;
         if !records.is_empty() {
             self.recorder.devices(run, records);
@@ -54,6 +50,10 @@ impl<'a> Recording<'a> {
 impl Stage for Recording<'_> {
     fn looks_at(&self) -> Reported {
         self.stage.looks_at()
+    }
+
+    fn inventory(&self) -> Option<&Inventory> {
+        self.stage.inventory()
     }
 
     fn observe(&mut self, observed: &[Observed<'_>], scored: &[Scored<'_>]) {

@@ -1,13 +1,13 @@
 //! The stage of a scan: observations through detectors, signatures and models into alerts.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use lapwing_alert::{Alert, AlertConfig, Merger};
-use lapwing_asset::Inventory;
+use lapwing_asset::{Change, Inventory, InventorySettings};
 use lapwing_capture::Timestamp;
 use lapwing_detect::signature::{self, LoadReport, SignatureSource, Signatures};
-use lapwing_detect::{Anomaly, DetectConfig, Detection, Found, SharedInventory, Subject};
+use lapwing_detect::{Anomaly, DetectConfig, Detection, Found, Subject};
 use lapwing_flow::Reported;
 use lapwing_protocol::{LocalNetworks, Observed};
 
@@ -16,8 +16,9 @@ use crate::{Scored, Scoring, Stage};
 
 /// Detectors, signatures and models at work, and the alerts they raised.
 pub struct Detecting {
+    inventory: Inventory,
+    changes: Vec<Change>,
     bank: DetectorBank,
-    inventory: SharedInventory,
     signatures: Signatures,
     anomalies: Vec<Judge>,
     local: Arc<LocalNetworks>,
@@ -30,6 +31,8 @@ pub struct Detecting {
 pub struct Raised {
     /// The alerts, oldest first.
     pub alerts: Vec<Alert>,
+    /// The devices as they were at the end.
+    pub inventory: Inventory,
     /// Alerts let go because there were too many (`alerts_dropped`), and what detectors forgot because their tables were full
     /// (`NAME_evicted`): for the summary's coverage, without zeros.
     pub lost: BTreeMap<String, u64>,
@@ -61,11 +64,15 @@ impl Detecting {
             scoring.models.push((schema, Arc::clone(anomaly.model())));
             Judge { anomaly, schema, model: scoring.models.len() - 1 }
         });
-        let config = DetectConfig::new(LocalNetworks::clone(local));
+        let config = DetectConfig { local: LocalNetworks::clone(local) };
         let detecting = Self {
             anomalies: judges.collect(),
+            inventory: Inventory::new(InventorySettings {
+                local: config.local.clone(),
+                ..InventorySettings::default()
+            }),
+            changes: Vec::new(),
             bank: DetectorBank::new(&config),
-            inventory: config.inventory,
             signatures,
             local: Arc::clone(local),
             merger: Merger::new(alerts),
@@ -74,20 +81,9 @@ impl Detecting {
         (detecting, scoring, report)
     }
 
-    /// The devices seen so far, shared with the detectors.
-    pub fn inventory(&self) -> MutexGuard<'_, Inventory> {
-        self.inventory.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The same, for whoever looks at them while the run goes on.
-    #[must_use]
-    pub fn shared_inventory(&self) -> SharedInventory {
-        Arc::clone(&self.inventory)
-    }
-
     /// Goes on with the devices of an earlier run.
     pub fn set_inventory(&mut self, inventory: Inventory) {
-        *self.inventory() = inventory;
+        self.inventory = inventory;
     }
 
     /// Puts other rules in the place of those in use, which go on counting where they stood. Rules that cannot be used are an
@@ -104,7 +100,7 @@ impl Detecting {
     pub fn finish(mut self, last: Option<Timestamp>) -> Raised {
         self.end(last);
         let lost = self.lost();
-        Raised { alerts: self.merger.into_alerts(), lost }
+        Raised { alerts: self.merger.into_alerts(), inventory: self.inventory, lost }
     }
 
     /// Closes the windows that are open at the end of the input, at `last`: they say what they have not said yet.
@@ -126,6 +122,9 @@ impl Detecting {
         let evicted = self.bank.evicted().into_iter();
         let mut lost: BTreeMap<String, u64> =
             evicted.map(|(name, count)| (format!("{}_evicted", name.replace('-', "_")), count)).collect();
+        if self.inventory.evicted() > 0 {
+            lost.insert("devices_evicted".to_owned(), self.inventory.evicted());
+        }
         if self.merger.dropped() > 0 {
             lost.insert("alerts_dropped".to_owned(), self.merger.dropped());
         }
@@ -156,7 +155,7 @@ impl Detecting {
             detections.sort_by_key(|detection| noticed.at(detection.time));
         }
         for detection in detections.drain(..) {
-            unlearn(&self.inventory, &detection);
+            unlearn(&mut self.inventory, &detection);
             self.merger.take_in(&detection);
         }
     }
@@ -183,13 +182,12 @@ impl Noticed {
 }
 
 /// What a detection names is not usual, whatever the inventory has made of it in the meantime.
-fn unlearn(inventory: &SharedInventory, detection: &Detection) {
+fn unlearn(inventory: &mut Inventory, detection: &Detection) {
     let (device, target) = match detection.subject {
         Subject::Host(address) | Subject::Victim(address) => (address, None),
         Subject::HostPair { source, target } => (source, Some(target)),
         Subject::Device(_) | Subject::Network => return,
     };
-    let mut inventory = inventory.lock().unwrap_or_else(PoisonError::into_inner);
     for peer in target.iter().chain(&detection.peers) {
         inventory.unlearn(device, *peer, detection.first);
         inventory.unlearn(*peer, device, detection.first);
@@ -206,7 +204,18 @@ impl Stage for Detecting {
         Reported::Progress
     }
 
+    fn inventory(&self) -> Option<&Inventory> {
+        Some(&self.inventory)
+    }
+
     fn observe(&mut self, observed: &[Observed<'_>], scored: &[Scored<'_>]) {
+        for by in observed {
+            self.inventory.observe(by, &mut self.changes);
+            if !self.changes.is_empty() {
+                self.bank.changed(by, &self.changes, &mut self.found);
+                self.changes.clear();
+            }
+        }
         self.bank.observe(observed, &mut self.found);
         self.decide(observed, scored);
     }

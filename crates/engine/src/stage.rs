@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use lapwing_asset::Inventory;
 use lapwing_capture::Timestamp;
 use lapwing_flow::{Flow, FlowEvent, FlowEventKind, Reported};
 use lapwing_protocol::{Observation, Observed};
@@ -54,6 +55,10 @@ pub trait Stage: Send {
     fn observe(&mut self, observed: &[Observed<'_>], scored: &[Scored<'_>]);
     /// Which moments of flows it looks at: others are not reported.
     fn looks_at(&self) -> Reported;
+    /// The devices it keeps an inventory of, if it does.
+    fn inventory(&self) -> Option<&Inventory> {
+        None
+    }
     /// Capture time has reached this whole second.
     fn advance(&mut self, _second: Timestamp) {}
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use lapwing_alert::Alert;
+use lapwing_asset::Inventory;
 use lapwing_capture::Timestamp;
 use lapwing_flow::Reported;
 use lapwing_protocol::Observed;
@@ -68,6 +69,10 @@ impl<W: Watcher> Watching<W> {
 impl<W: Watcher> Stage for Watching<W> {
     fn looks_at(&self) -> Reported {
         self.detecting.looks_at()
+    }
+
+    fn inventory(&self) -> Option<&Inventory> {
+        self.detecting.inventory()
     }
 
     fn observe(&mut self, observed: &[Observed<'_>], scored: &[Scored<'_>]) {

@@ -195,10 +195,19 @@ fn a_full_inventory_keeps_who_talks() {
     assert_eq!(inventory.holder(inside(22)).unwrap().flows, 1);
 }
 
+#[test]
+fn who_claims_every_address_holds_a_few() {
+    let mut inventory = home();
+    for address in 30..=254 {
+        said(&mut inventory, &arp(address, GUEST, 100 + i64::from(address)));
+    }
+    assert!(inventory.by_address.len() <= 3 * crate::device::ADDRESSES, "{}", inventory.by_address.len());
+}
+
 proptest! {
     /// Whoever says what: the maps and the list agree, and the cap holds.
     #[test]
-    fn addresses_lead_to_who_holds_them(steps in prop::collection::vec((0_u8..8, 0_u8..6, 0_u8..4, 0_i64..2_000), 0..300)) {
+    fn addresses_lead_to_who_holds_them(steps in prop::collection::vec((0_u8..40, 0_u8..6, 0_u8..4, 0_i64..2_000), 0..300)) {
         let mut inventory = Inventory::new(InventorySettings { most_devices: 4, ..InventorySettings::default() });
         for (address, mac, how, seconds) in steps {
             let mac = [2, 0, 0, 0, 0, mac];
@@ -210,7 +219,7 @@ proptest! {
             }
             prop_assert!(inventory.devices().len() <= 4);
             for (address, place) in &inventory.by_address {
-                prop_assert!((*place as usize) < inventory.devices.len(), "{address:?}");
+                prop_assert!(inventory.devices[*place as usize].addresses.contains(*address), "{address:?}");
             }
             for (mac, place) in &inventory.by_mac {
                 prop_assert_eq!(inventory.devices[*place as usize].mac, Some(*mac));

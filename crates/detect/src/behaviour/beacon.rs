@@ -31,7 +31,7 @@ use crate::distinct::{Distinct, address_thing};
 use crate::evidence::Evidence;
 use crate::first_sight::FirstSight;
 use crate::table::Table;
-use crate::{Detector, DetectorInfo, Found, Measurement, Partition, SHARDS, Subject, Value};
+use crate::{Detector, DetectorInfo, Found, Measurement, Partition, Subject, Value};
 
 pub(crate) const INFO: DetectorInfo = DetectorInfo {
     name: "beacon",
@@ -40,10 +40,10 @@ pub(crate) const INFO: DetectorInfo = DetectorInfo {
     needs: &[Need::all(Fact::Packets), Need::part(Fact::PacketTimes, "bursts inside one long connection")],
 };
 
-/// Source, target, transport and port quadruples watched at a time, over all shards: 8,192 × at most 900 bytes.
+/// Source, target, transport and port quadruples watched at a time: 8,192 × at most 900 bytes.
 const PAIRS: usize = 8_192;
 
-/// Places for quadruples with one contact so far, over all shards: 16 bytes each.
+/// Places for quadruples with one contact so far: 16 bytes each.
 const FIRST_SIGHTS: usize = 32_768;
 
 /// Intervals remembered.
@@ -52,7 +52,7 @@ const REMEMBERED: usize = 40;
 /// Flows that begin within this many seconds of each other are one contact.
 const SAME_CONTACT: f64 = 0.5;
 
-/// Places for networks that are contacted steadily, over all shards: 64 bytes each and more.
+/// Places for networks that are contacted steadily: 64 bytes each and more.
 const CALLED: usize = 4_096;
 
 /// Contacts after which a device counts as a steady caller, for so many seconds.
@@ -99,13 +99,13 @@ struct Pair {
 }
 
 impl Beacon {
-    /// With its share of the cap for one of [`SHARDS`] shards.
+    /// For the whole network: who else calls a service is part of what is measured.
     #[must_use]
     pub fn new(local: LocalNetworks) -> Self {
         Self {
-            pairs: Table::new(PAIRS / SHARDS),
-            first_sights: FirstSight::new(FIRST_SIGHTS / SHARDS),
-            called: Table::new(CALLED / SHARDS),
+            pairs: Table::new(PAIRS),
+            first_sights: FirstSight::new(FIRST_SIGHTS),
+            called: Table::new(CALLED),
             local,
         }
     }

@@ -26,7 +26,7 @@ pub use exfiltration::Exfiltration;
 pub use flood::Flood;
 pub use horizontal_scan::HorizontalScan;
 pub use login::Login;
-pub use newcomer::{Newcomer, SharedInventory};
+pub use newcomer::Newcomer;
 pub use reflection::Reflection;
 pub use reflector::Reflector;
 pub use slow_request::SlowRequest;

@@ -15,9 +15,8 @@
 //! RFC 8520 (manufacturer usage descriptions): that a thing's traffic can be listed is the idea behind it.
 
 use std::borrow::Cow;
-use std::sync::{Arc, Mutex, PoisonError};
 
-use lapwing_asset::{Change, Inventory, News, is_random, vendor};
+use lapwing_asset::{Change, News, is_random, vendor};
 use lapwing_decode::Address;
 use lapwing_flow::Flow;
 use lapwing_protocol::{Fact, Need, Observation, Observed, transport};
@@ -31,23 +30,9 @@ pub(crate) const INFO: DetectorInfo = DetectorInfo {
     needs: &[Need::part(Fact::Arp, "devices known by their link-layer address")],
 };
 
-/// The inventory that one run shares: the detector feeds it, others read it.
-pub type SharedInventory = Arc<Mutex<Inventory>>;
-
 /// See the module.
 #[derive(Debug)]
-pub struct Newcomer {
-    inventory: SharedInventory,
-    changes: Vec<Change>,
-}
-
-impl Newcomer {
-    /// Feeds `inventory`.
-    #[must_use]
-    pub fn new(inventory: SharedInventory) -> Self {
-        Self { inventory, changes: Vec::new() }
-    }
-}
+pub struct Newcomer;
 
 impl Detector for Newcomer {
     fn info(&self) -> &'static DetectorInfo {
@@ -58,20 +43,14 @@ impl Detector for Newcomer {
         Partition::Network
     }
 
-    fn observe(&mut self, batch: &[Observed<'_>], found: &mut Found) {
-        let mut inventory = self.inventory.lock().unwrap_or_else(PoisonError::into_inner);
-        for observed in batch {
-            inventory.observe(observed, &mut self.changes);
-            let flow = match observed.fact {
-                Observation::FlowProgress(flow) | Observation::FlowEnded(flow) => Some(flow),
-                _ => None,
-            };
-            found.measurements.extend(self.changes.drain(..).map(|change| measurement(&change, flow)));
-        }
-    }
+    fn observe(&mut self, _batch: &[Observed<'_>], _found: &mut Found) {}
 
-    fn evicted(&self) -> u64 {
-        self.inventory.lock().unwrap_or_else(PoisonError::into_inner).evicted()
+    fn changed(&mut self, by: &Observed<'_>, changes: &[Change], found: &mut Found) {
+        let flow = match by.fact {
+            Observation::FlowProgress(flow) | Observation::FlowEnded(flow) => Some(flow),
+            _ => None,
+        };
+        found.measurements.extend(changes.iter().map(|change| measurement(change, flow)));
     }
 }
 
@@ -132,40 +111,40 @@ const fn name(news: News) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use lapwing_asset::InventorySettings;
+    use std::time::Duration;
+
     use lapwing_capture::Timestamp;
     use lapwing_decode::Arp;
 
     use super::*;
 
-    fn arp(last: u8, seconds: i64) -> Arp {
-        Arp {
-            time: Timestamp::from_seconds(seconds),
+    #[test]
+    fn a_newcomer_is_measured_with_its_maker() {
+        let (address, mac) = ([192, 168, 0, 3], [0xb8, 0x27, 0xeb, 0, 0, 3]);
+        let arp = Arp {
+            time: Timestamp::from_seconds(7_200),
             frame: 1,
             operation: 1,
             vlan: 0,
-            frame_source: [0xb8, 0x27, 0xeb, 0, 0, last],
+            frame_source: mac,
             frame_destination: [255; 6],
-            sender_mac: [0xb8, 0x27, 0xeb, 0, 0, last],
-            sender_address: [192, 168, 0, last],
+            sender_mac: mac,
+            sender_address: address,
             target_mac: [0; 6],
             target_address: [192, 168, 0, 1],
-        }
-    }
-
-    #[test]
-    fn a_newcomer_is_measured_once_the_network_is_known() {
-        let inventory = Arc::new(Mutex::new(Inventory::new(InventorySettings::default())));
-        let mut newcomer = Newcomer::new(Arc::clone(&inventory));
-        let mut found = Found::default();
-        let mut see = |arp: &Arp, found: &mut Found| {
-            newcomer.observe(&[Observed { time: arp.time, frame: 1, fact: Observation::Arp(arp) }], found);
         };
-        see(&arp(2, 0), &mut found);
-        assert!(found.measurements.is_empty(), "the first is being learnt");
-        inventory.lock().unwrap().settle();
-        see(&arp(3, 7_200), &mut found);
-        see(&arp(3, 7_300), &mut found);
+        let change = Change {
+            time: arp.time,
+            address: Address::v4(address),
+            mac: Some(mac),
+            news: News::Device,
+            known_for: Duration::from_secs(7_200),
+            known: 1,
+            quiet_share: 1.0,
+        };
+        let mut found = Found::default();
+        let by = Observed { time: arp.time, frame: 1, fact: Observation::Arp(&arp) };
+        Newcomer.changed(&by, &[change], &mut found);
         let [measurement] = found.measurements.as_slice() else { panic!("{found:?}") };
         assert_eq!(measurement.get("change"), Some(&Value::Text("device".into())));
         assert_eq!(measurement.get("known_hours"), Some(&Value::Number(2.0)));
