@@ -363,7 +363,7 @@ fn recover(database: &dyn Database, flows: &FlowFolder) -> Result<(), StoreError
     for journal in abandoned {
         let known = marks.get(&journal.stem).copied().unwrap_or_default();
         let (mut rolled, mut rows) = (RollUp::default(), 0);
-        journal.read(&mut |row| {
+        let read = journal.read(&mut |row| {
             if rows >= known
                 && let Some(traffic) = Traffic::of_row(&row)
             {
@@ -371,7 +371,15 @@ fn recover(database: &dyn Database, flows: &FlowFolder) -> Result<(), StoreError
             }
             rows += 1;
             Ok(())
-        })?;
+        });
+        if read.is_err() {
+            journal.put_aside()?;
+            continue;
+        }
+        if rows == 0 {
+            journal.remove()?;
+            continue;
+        }
         rolled.mark([Mark { stem: journal.stem.clone(), rows: rows.max(known) }]);
         database.write(&mut |sql| rolled.write(sql))?;
         journal.seal()?;

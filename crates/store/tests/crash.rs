@@ -77,7 +77,7 @@ fn two_hundred_kills_lose_nothing_that_was_kept() {
         let mut victim = Command::new(std::env::current_exe().unwrap())
             .args(["victim", "--exact", "--ignored", "--nocapture"])
             .env(VICTIM, folder.path())
-            .env("LAPWING_KILLED_FIRST", (kill * 100_000).to_string())
+            .env("LAPWING_KILLED_FIRST", (kill * 1_000).to_string())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()

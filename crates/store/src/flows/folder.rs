@@ -62,6 +62,17 @@ impl Abandoned {
         journal::read(&self.path, &self.file, each).map(drop)
     }
 
+    /// Removes it: there is nothing in it, or nothing that a segment does not have.
+    pub(crate) fn remove(self) -> Result<(), StoreError> {
+        remove(&self.path)
+    }
+
+    /// Puts it aside under a name that nothing reads: it is damaged, and must not keep the store from opening.
+    pub(crate) fn put_aside(self) -> Result<(), StoreError> {
+        let aside = self.path.with_extension("damaged");
+        fs::rename(&self.path, &aside).map_err(|error| StoreError::file(aside, &error))
+    }
+
     /// Makes a segment of it.
     pub(crate) fn seal(self) -> Result<(), StoreError> {
         if !self.has_segment {
