@@ -1,6 +1,7 @@
 //! Folders in, the capture files in them out.
 
 use std::fs;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,7 +16,21 @@ pub struct Expansion {
     pub files: Vec<PathBuf>,
     /// Files in the folders that are no captures.
     pub skipped: Vec<PathBuf>,
+    /// Those of them that seem to be meant as captures, by their name or their first bytes, with the reason why they are none.
+    pub refused: Vec<InputReport>,
 }
+
+/// What names of captures end in, before what they are compressed with.
+const ENDINGS: [&str; 5] = [".pcap", ".pcapng", ".cap", ".ntar", ".dmp"];
+
+/// How captures begin: classic pcap in either byte order, with microseconds or nanoseconds, and pcapng.
+const MAGICS: [[u8; 4]; 5] = [
+    [0xa1, 0xb2, 0xc3, 0xd4],
+    [0xd4, 0xc3, 0xb2, 0xa1],
+    [0xa1, 0xb2, 0x3c, 0x4d],
+    [0x4d, 0x3c, 0xb2, 0xa1],
+    [0x0a, 0x0d, 0x0d, 0x0a],
+];
 
 /// Replaces folders by the capture files in them and below them: files that begin as a capture does, whatever their name.
 /// Links to folders are not followed; pipes and devices are not opened. What cannot be opened stays in the list, and so
@@ -33,6 +48,7 @@ pub fn expand(paths: &[PathBuf]) -> Expansion {
         }
         expansion.files[files..].sort_unstable();
         expansion.skipped[skipped..].sort_unstable();
+        expansion.refused.sort_unstable_by(|one, other| one.path.cmp(&other.path));
     }
     expansion
 }
@@ -48,7 +64,12 @@ fn walk(folder: &Path, expansion: &mut Expansion) {
             let path = entry.path();
             if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                 folders.push(path);
-            } else if is_no_capture(&path) {
+            } else if fs::metadata(&path).is_ok_and(|target| !target.is_file()) {
+                expansion.skipped.push(path);
+            } else if let Err(error @ SourceError::NotACapture { .. }) = CaptureFile::open(&path, 0, &Arc::default()) {
+                if is_meant_as_capture(&path) {
+                    expansion.refused.push(refused(&path, &error));
+                }
                 expansion.skipped.push(path);
             } else {
                 expansion.files.push(path);
@@ -57,10 +78,13 @@ fn walk(folder: &Path, expansion: &mut Expansion) {
     }
 }
 
-/// Whether something can be opened and is no capture.
-fn is_no_capture(path: &Path) -> bool {
-    let special = fs::metadata(path).is_ok_and(|target| !target.is_file());
-    special || matches!(CaptureFile::open(path, 0, &Arc::default()), Err(SourceError::NotACapture { .. }))
+/// Whether a file's name or its first bytes are those of a capture.
+fn is_meant_as_capture(path: &Path) -> bool {
+    let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
+    let name = [".gz", ".zst"].iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(&name);
+    let mut head = [0; 4];
+    let mut begins_so = || fs::File::open(path).and_then(|mut file| file.read_exact(&mut head)).is_ok();
+    ENDINGS.iter().any(|ending| name.ends_with(ending)) || (begins_so() && MAGICS.contains(&head))
 }
 
 /// The report of an input that was not read.
@@ -89,6 +113,19 @@ mod tests {
         let files = ["a.txt", "b/deep/capture", "m.zst", "z"].map(path);
         assert_eq!(expansion.files, [&files[..], &[PathBuf::from("-")]].concat());
         assert_eq!(expansion.skipped, [path("notes.pcap")]);
+    }
+
+    #[test]
+    fn what_was_meant_as_a_capture_is_named_with_its_reason() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::write(path("random.pcap.gz"), "no capture").unwrap();
+        fs::write(path("cut"), [0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0]).unwrap();
+        fs::write(path("readme.txt"), "no capture").unwrap();
+        let refused = expand(&[folder.path().to_owned()]).refused;
+        let paths: Vec<&Path> = refused.iter().map(|report| report.path.as_path()).collect();
+        assert_eq!(paths, [path("cut"), path("random.pcap.gz")]);
+        assert!(refused.iter().all(|report| report.refused.is_some()));
     }
 
     #[test]

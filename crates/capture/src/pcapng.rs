@@ -155,12 +155,15 @@ impl PcapngFraming {
     /// A frame whose link type nobody told: it cannot be read, the ones after it can.
     #[cold]
     fn undescribed(&self, block: &Block<'_>, interface: u32, report: &mut InputReport) -> Step {
-        report.skipped_blocks += 1;
-        report.warn(format!(
-            "{}: a packet block names interface {interface}, but only {} are described before it; the frame is skipped",
-            report.path.display(),
-            self.interfaces.len()
-        ));
+        report.lost_blocks += 1;
+        if report.lost_blocks == 1 {
+            report.warn(format!(
+                "{}: a packet block names interface {interface}, but only {} are described before it; such frames are skipped \
+                 and counted",
+                report.path.display(),
+                self.interfaces.len()
+            ));
+        }
         block.skip()
     }
 }
@@ -299,10 +302,11 @@ mod tests {
 
     #[test]
     fn frame_of_an_undescribed_interface_is_skipped_and_said() {
-        let bytes = [section(false), enhanced(0, 1, b"a", false), interface(1, false), enhanced(0, 2, b"b", false)];
-        let (seen, report) = read(bytes.concat());
+        let lost = enhanced(0, 1, b"a", false).repeat(3);
+        let (seen, report) = read([section(false), lost, interface(1, false), enhanced(0, 2, b"b", false)].concat());
         assert_eq!(seen.len(), 1);
         assert!(report.warnings[0].contains("names interface 0"), "{:?}", report.warnings);
+        assert_eq!((report.warnings.len(), report.lost_blocks, report.skipped_blocks), (1, 3, 0));
     }
 
     #[test]

@@ -51,6 +51,8 @@ pub struct InputReport {
     pub interfaces: u32,
     /// Blocks that hold no frame and were passed over: statistics, names, secrets, comments, unknown ones.
     pub skipped_blocks: u64,
+    /// Blocks with a frame that could not be read, as no interface was described for it.
+    pub lost_blocks: u64,
     /// Where the record begins that reading ended at, because it is cut off or damaged, counted in bytes after
     /// decompression.
     pub truncated_at: Option<u64>,
@@ -81,6 +83,7 @@ impl InputReport {
             link_types: Vec::new(),
             interfaces: 0,
             skipped_blocks: 0,
+            lost_blocks: 0,
             truncated_at: None,
             refused: None,
             warnings: Vec::new(),

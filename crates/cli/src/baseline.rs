@@ -9,7 +9,7 @@ use lapwing_alert::AlertConfig;
 use lapwing_asset::Inventory;
 use lapwing_detect::Anomaly;
 use lapwing_detect::signature::SignatureSource;
-use lapwing_engine::{Control, Detecting, Learning, Lesson};
+use lapwing_engine::{Control, Detecting, InputSummary, Learning, Lesson, Summary};
 use lapwing_feature::Schema;
 use lapwing_learn::Model;
 use lapwing_protocol::LocalNetworks;
@@ -25,6 +25,15 @@ pub(crate) struct Normal {
     pub(crate) inventory: Option<Inventory>,
     /// What cannot be judged, for the summary.
     pub(crate) not_evaluated: Option<String>,
+    /// What was read to learn from, and what of it was not.
+    pub(crate) summary: Option<Box<Summary>>,
+}
+
+/// What a baseline taught.
+pub(crate) struct Taught {
+    pub(crate) lesson: Lesson,
+    /// What was read of it, and what was not.
+    pub(crate) summary: Summary,
 }
 
 impl Normal {
@@ -36,13 +45,14 @@ impl Normal {
         sources: &[SignatureSource],
         control: &Control,
     ) -> Result<Self> {
-        let mut normal = Self { anomalies: Vec::new(), inventory: None, not_evaluated: None };
+        let mut normal = Self { anomalies: Vec::new(), inventory: None, not_evaluated: None, summary: None };
         for path in models {
             let model = Model::read(path)?;
             normal.anomalies.push(Anomaly::new(Arc::new(model)).with_context(|| path.display().to_string())?);
         }
         if trusted.files().next().is_some() {
-            let lesson = learn(input, trusted, sources, &lapwing_feature::CONNECTION, control)?;
+            let Taught { lesson, summary } = learn(input, trusted, sources, &lapwing_feature::CONNECTION, control)?;
+            normal.summary = Some(Box::new(summary));
             match fit(input, &lesson) {
                 Ok(anomaly) => normal.anomalies.push(anomaly),
                 Err(reason) => normal.not_evaluated = Some(format!("anomaly: the baseline gave no model: {reason}")),
@@ -73,26 +83,35 @@ pub(crate) fn learn(
     sources: &[SignatureSource],
     schema: &'static Schema,
     control: &Control,
-) -> Result<Lesson> {
+) -> Result<Taught> {
     if named.is_mixed() {
         bail!("a baseline is read in the order of time: give captures or logs, not both");
     }
     let local: &Arc<LocalNetworks> = &input.local;
-    let (detecting, mut scoring, _) = Detecting::new(local, sources, Vec::new(), AlertConfig::default());
+    let alerts = AlertConfig::from(&input.settings.alert);
+    let (detecting, mut scoring, _) = Detecting::new(local, sources, Vec::new(), alerts);
     let place = scoring.add_schema(schema);
     let mut stage = Learning::new(detecting, schema, place, Arc::clone(local));
     let ran = input.run(named, &scoring, &mut stage, control)?;
     if control.stopped() {
         bail!("interrupted while learning: a part of a baseline is none, so nothing was written");
     }
-    let (lesson, alerts) = stage.finish(ran.span.map(|(_, last)| last));
-    for alert in &alerts {
+    let (lesson, raised) = stage.finish(ran.span.map(|(_, last)| last))?;
+    for alert in &raised.alerts {
         eprintln!(
             "lapwing: warning: the baseline holds {} ({}) at {}: {}; left out",
             alert.title, alert.severity, alert.device, alert.explanation
         );
     }
+    let mut summary = ran.summary;
+    summary.inputs.extend(named.refused.iter().map(InputSummary::from));
+    summary.coverage.extend(raised.lost);
     let learnt = lesson.learnt;
+    for (what, count) in [("flows_left_out", learnt.left_out), ("flows_thinned_out", learnt.thinned)] {
+        if count > 0 {
+            summary.coverage.insert(what.to_owned(), count);
+        }
+    }
     eprintln!(
         "lapwing: learnt from {} of {} flows ({} left out because of alerts, {} thinned out)",
         lesson.len(),
@@ -100,7 +119,7 @@ pub(crate) fn learn(
         learnt.left_out,
         learnt.thinned
     );
-    Ok(lesson)
+    Ok(Taught { lesson, summary })
 }
 
 /// A model scored on what it was trained on says nothing: refuse it.

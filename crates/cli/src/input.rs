@@ -36,6 +36,11 @@ impl InputOptions {
     pub(crate) fn settle(&self) -> Result<Input> {
         self.options.settle()
     }
+
+    /// The file with the settings.
+    pub(crate) fn config(&self) -> Option<PathBuf> {
+        self.options.config.clone()
+    }
 }
 
 /// How to read, from files or live.
@@ -226,8 +231,11 @@ impl Ran {
     }
 }
 
-/// See [`Ran::all_read`].
+/// See [`Ran::all_read`]. What was learnt from counts too.
 pub(crate) fn all_read(summary: &Summary) -> Result<Outcome> {
+    if let Some(baseline) = &summary.baseline {
+        all_read(baseline).context("the baseline")?;
+    }
     match summary.inputs.iter().filter(|input| input.refused.is_some()).count() {
         0 => Ok(Outcome::Done),
         refused => {

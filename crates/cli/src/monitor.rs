@@ -23,7 +23,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::baseline::Normal;
 use crate::delivery::Delivering;
-use crate::input::{Input, RunOptions};
+use crate::input::{Input, RunOptions, all_read};
 use crate::sandbox::Sandbox;
 use crate::signatures::Rules;
 use crate::sources::Named;
@@ -113,6 +113,9 @@ impl Monitor {
         let control = Control::default();
         let trusted = Named::of(&self.baseline);
         let normal = Normal::read(&input, &self.model, &trusted, &rules.sources, &control)?;
+        if let Some(baseline) = &normal.summary {
+            all_read(baseline).context("the baseline")?;
+        }
 
         let alerts = AlertConfig::from(&input.settings.alert);
         let (mut detecting, scoring, report) = Detecting::new(&input.local, &rules.sources, normal.anomalies, alerts);
@@ -151,6 +154,7 @@ impl Monitor {
         let mut summary = Summary::new(&ran, &source.reports());
         summary.note_signatures(&report);
         summary.not_evaluated.extend(rules.left_out.into_iter().chain(normal.not_evaluated));
+        summary.baseline = normal.summary;
         summary.coverage.extend(lost);
         summary.coverage.extend(watch::gaps(&status.interfaces(), not_kept.load(Ordering::Relaxed)));
         eprint!("{}", watch::closing(&summary, told.alerts()));

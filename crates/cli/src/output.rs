@@ -22,6 +22,7 @@ pub(crate) struct Output {
 struct Pending {
     partial: PathBuf,
     path: PathBuf,
+    file: File,
 }
 
 impl Drop for Pending {
@@ -52,11 +53,17 @@ impl Output {
         let mut partial = path.as_os_str().to_owned();
         partial.push(format!(".{}.partial", std::process::id()));
         let partial = PathBuf::from(partial);
-        let file = File::create(&partial)?;
+        // One that was left by a run that died is in nobody's way; a link in its place is not followed.
+        match fs::remove_file(&partial) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let file = File::create_new(&partial)?;
         if let Ok(metadata) = fs::metadata(&path) {
             fs::set_permissions(&partial, metadata.permissions())?;
         }
-        Ok(Self::to(Box::new(file), Some(Pending { partial, path })))
+        let pending = Pending { partial, path, file: file.try_clone()? };
+        Ok(Self::to(Box::new(file), Some(pending)))
     }
 
     fn to(writer: Box<dyn Write + Send>, pending: Option<Pending>) -> Self {
@@ -67,7 +74,11 @@ impl Output {
     pub(crate) fn finish(mut self) -> io::Result<()> {
         self.writer.flush()?;
         match self.pending.take() {
-            Some(pending) => fs::rename(&pending.partial, &pending.path),
+            Some(pending) => {
+                // What has its name is on the disk, or the last good one would be lost with the power.
+                pending.file.sync_all()?;
+                fs::rename(&pending.partial, &pending.path)
+            }
             None => Ok(()),
         }
     }
@@ -147,6 +158,20 @@ mod tests {
         output.finish().unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "whole");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_a_run_that_died_left_is_in_nobodys_way() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("home.lapwing");
+        let left = folder.path().join(format!("home.lapwing.{}.partial", std::process::id()));
+        fs::write(&left, "half").unwrap();
+        check_writable(&path).unwrap();
+        let mut output = Output::open(Some(&path), &[]).unwrap();
+        output.write_all(b"whole").unwrap();
+        output.finish().unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "whole");
+        assert!(!left.exists());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! A bar for work that takes longer than a second, and Ctrl-C.
 
+use std::fs;
 use std::io::{self, IsTerminal};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -8,17 +9,18 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 use lapwing_engine::Control;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 /// Work shorter than this shows no bar.
 const PATIENCE: Duration = Duration::from_secs(1);
 const REFRESH: Duration = Duration::from_millis(100);
 
-/// Runs `work`; the first interrupt ends its input early, the second ends the program; on a terminal a bar shows bytes,
+/// Runs `work`; the first interrupt (or hangup) ends its input early, the second ends the program; on a terminal a bar shows bytes,
 /// packets per second and the time that remains.
 pub(crate) fn watch<T>(control: &Control, work: impl FnOnce() -> T) -> Result<T> {
     let mut handlers = Vec::new();
-    for signal in [SIGINT, SIGTERM] {
+    let hangup = hangup_counts().then_some(SIGHUP);
+    for signal in [SIGINT, SIGTERM].into_iter().chain(hangup) {
         let flag = control.stop_flag();
         let second = signal_hook::flag::register_conditional_shutdown(signal, 130, flag.clone());
         handlers.push(second.context("no signal handler could be set")?);
@@ -29,6 +31,13 @@ pub(crate) fn watch<T>(control: &Control, work: impl FnOnce() -> T) -> Result<T>
         signal_hook::low_level::unregister(handler);
     }
     Ok(result)
+}
+
+/// Whether the terminal's end should end us: not where `nohup` made it ignored, nor where that cannot be known.
+fn hangup_counts() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
+    ignored.is_some_and(|ignored| ignored & (1 << (SIGHUP - 1)) == 0)
 }
 
 fn with_bar<T>(control: &Control, work: impl FnOnce() -> T) -> T {

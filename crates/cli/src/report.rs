@@ -75,7 +75,10 @@ fn write_table(alerts: &[Alert], summary: &Summary, on_terminal: bool, out: &mut
     } else {
         write!(out, "{}", format::render_table(alerts, width, color))?;
     }
-    let packets = format!("{} packets, {} bytes", summary.packets, summary.bytes);
+    let packets = match summary.packets_read {
+        Some(read) => format!("{} of {read} packets, {} bytes", summary.packets, summary.bytes),
+        None => format!("{} packets, {} bytes", summary.packets, summary.bytes),
+    };
     let read = match (summary.packets, summary.records) {
         (_, 0) => packets,
         (0, records) => format!("{records} records"),
@@ -85,23 +88,38 @@ fn write_table(alerts: &[Alert], summary: &Summary, on_terminal: bool, out: &mut
         (Some(first), Some(last)) => format!(" from {first} to {last}"),
         _ => String::new(),
     };
-    writeln!(out, "{} alerts in {} flows, {read}{times}", alerts.len(), summary.flows)?;
+    let (alerts, flows) = (counted(alerts.len() as u64, "alert"), counted(summary.flows, "flow"));
+    writeln!(out, "{alerts} in {flows}, {read}{times}")?;
     if summary.interrupted {
         writeln!(out, "interrupted: only what was read until then was looked at")?;
     }
-    for input in &summary.inputs {
-        if let Some(reason) = &input.refused {
-            writeln!(out, "not read: {reason}")?;
-        }
-    }
-    for (what, count) in &summary.undecoded {
-        writeln!(out, "not decoded: {what}: {count}")?;
-    }
-    for (what, count) in &summary.coverage {
-        writeln!(out, "coverage: {}: {count}", what.replace('_', " "))?;
+    write_lacks(summary, "", out)?;
+    if let Some(baseline) = &summary.baseline {
+        write_lacks(baseline, "baseline: ", out)?;
     }
     for reason in &summary.not_evaluated {
         writeln!(out, "not evaluated: {reason}")?;
+    }
+    Ok(())
+}
+
+/// `1 alert`, `2 alerts`.
+pub(crate) fn counted(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+/// What of the inputs was not seen, or only in part.
+fn write_lacks(summary: &Summary, of: &str, out: &mut dyn Write) -> io::Result<()> {
+    for input in &summary.inputs {
+        if let Some(reason) = &input.refused {
+            writeln!(out, "{of}not read: {reason}")?;
+        }
+    }
+    for (what, count) in &summary.undecoded {
+        writeln!(out, "{of}not decoded: {what}: {count}")?;
+    }
+    for (what, count) in &summary.coverage {
+        writeln!(out, "{of}coverage: {}: {count}", what.replace('_', " "))?;
     }
     Ok(())
 }

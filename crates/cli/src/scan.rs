@@ -58,9 +58,22 @@ pub(crate) struct Scan {
     /// Send the alerts to the receivers of the configuration too (docs/delivery.md)
     #[arg(long)]
     deliver: bool,
-    /// Exit with status 1 when an alert is this severe or worse [default: never]
-    #[arg(long, value_name = "SEVERITY", value_parser = severity)]
-    fail_on: Option<Severity>,
+    /// Exit with status 1 when an alert is this severe or worse
+    #[arg(long, value_name = "SEVERITY|never", default_value = "never", value_parser = fail_on)]
+    fail_on: FailOn,
+}
+
+/// The severity from which on alerts decide the exit status, if any.
+#[derive(Clone, Copy)]
+struct FailOn(Option<Severity>);
+
+fn fail_on(name: &str) -> Result<FailOn, String> {
+    match name {
+        "never" => Ok(FailOn(None)),
+        _ => Severity::from_name(name)
+            .map(|severity| FailOn(Some(severity)))
+            .ok_or_else(|| "write one of never, informational, low, medium, high, critical".to_owned()),
+    }
 }
 
 pub(crate) fn severity(name: &str) -> Result<Severity, String> {
@@ -77,7 +90,8 @@ impl Scan {
         let (inputs, trusted) = (Named::of(&self.input.inputs), Named::of(&self.baseline));
         baseline::refuse_own(&trusted, &inputs)?;
         let rules = Rules::read(&input.settings.signatures, &self.signatures, self.no_shipped_signatures)?;
-        let read = [inputs.list(), trusted.list(), self.model.clone()].concat();
+        let settings = self.input.config().into_iter().collect();
+        let read = [inputs.list(), trusted.list(), self.model.clone(), rules.files.clone(), settings].concat();
         let mut out = Output::open(self.output.as_deref(), &read)?;
         let delivering = self.deliver.then(|| Delivering::now(&input.settings)).transpose()?;
         let (store, mut recorder) = store::record(self.store.as_deref(), &input.settings, Pressure::Wait)?.unzip();
@@ -86,8 +100,10 @@ impl Scan {
         let control = Control::default();
         let mut normal = Normal::read(&input, &self.model, &trusted, &rules.sources, &control)?;
         summary.not_evaluated.extend(normal.not_evaluated.clone());
+        summary.baseline.clone_from(&normal.summary);
 
         let mut alerts = Vec::new();
+        let refused = inputs.refused.clone();
         let groups = inputs.timelines(self.separate);
         let mut evidence = Vec::new();
         for (left, group) in (0..groups.len()).rev().zip(&groups) {
@@ -117,6 +133,9 @@ impl Scan {
             }
         }
         let kept = recorder.map_or(Ok(()), |recorder| recorder.finish().map(drop));
+        // What only lay in a folder that was named is told, and is no reason to fail.
+        let all_read = all_read(&summary);
+        summary.inputs.extend(refused.iter().map(InputSummary::from));
         report::write(format, &alerts, &summary, self.output.is_none(), &mut out)
             .and_then(|()| out.finish())
             .context("the alerts cannot be written")?;
@@ -136,8 +155,8 @@ impl Scan {
             delivering.deliver(&alerts)?;
         }
         kept.context("what was found could not be kept")?;
-        all_read(&summary)?;
-        let found = self.fail_on.is_some_and(|limit| alerts.iter().any(|alert| alert.severity >= limit));
+        all_read?;
+        let found = self.fail_on.0.is_some_and(|limit| alerts.iter().any(|alert| alert.severity >= limit));
         Ok(if found { Outcome::Found } else { Outcome::Done })
     }
 }

@@ -44,6 +44,8 @@ struct Where {
 /// The rules of a run.
 pub(crate) struct Rules {
     pub(crate) sources: Vec<SignatureSource>,
+    /// The files they came from, those that could not be read among them.
+    pub(crate) files: Vec<PathBuf>,
     /// What was left out on request, for the summary.
     pub(crate) left_out: Vec<String>,
 }
@@ -51,7 +53,7 @@ pub(crate) struct Rules {
 impl Rules {
     /// Those of the configuration, and those that arguments add; `without_shipped` leaves ours out.
     pub(crate) fn read(settings: &SignatureSettings, more: &[PathBuf], without_shipped: bool) -> Result<Self> {
-        let mut rules = Self { sources: Vec::new(), left_out: Vec::new() };
+        let mut rules = Self { sources: Vec::new(), files: Vec::new(), left_out: Vec::new() };
         if settings.shipped && !without_shipped {
             rules.sources = signature::shipped();
         } else {
@@ -64,8 +66,10 @@ impl Rules {
             let (read, problems) = signature::read_directory(path);
             for problem in problems {
                 eprintln!("lapwing: {problem}");
+                rules.files.push(PathBuf::from(&problem.file));
                 rules.left_out.push(format!("signature file {problem}"));
             }
+            rules.files.extend(read.iter().map(|source| PathBuf::from(&source.file)));
             rules.sources.extend(read);
         }
         Ok(rules)

@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use lapwing_capture::expand;
+use lapwing_capture::{Expansion, InputReport, expand};
 use lapwing_records::{Recognised, find, look, peek};
 
 /// Inputs told apart by their content, folders replaced by what is in them.
@@ -14,6 +14,8 @@ use lapwing_records::{Recognised, find, look, peek};
 pub(crate) struct Named {
     pub(crate) captures: Vec<PathBuf>,
     pub(crate) logs: Vec<PathBuf>,
+    /// Files in the folders that were meant as captures and are none.
+    pub(crate) refused: Vec<InputReport>,
     /// Logs in the folders that tell of no connections.
     other_logs: usize,
 }
@@ -75,7 +77,12 @@ impl Named {
     fn folder(&mut self, folder: &Path) {
         let found = find(folder);
         self.other_logs += found.other_logs.len();
-        let captures = expand(&[folder.to_owned()]).files;
+        let Expansion { files: captures, refused, .. } = expand(&[folder.to_owned()]);
+        let is_log = |path: &PathBuf| found.logs.contains(path) || found.other_logs.iter().any(|(log, _)| log == path);
+        for report in refused.into_iter().filter(|report| !is_log(&report.path)) {
+            eprintln!("lapwing: {}", report.refused.as_deref().unwrap_or_default());
+            self.refused.push(report);
+        }
         // A folder without captures stays itself, to be refused; with logs in it, it is none without anything.
         let is_empty = captures == [folder];
         if !is_empty || found.logs.is_empty() {

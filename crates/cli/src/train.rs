@@ -1,5 +1,6 @@
 //! `lapwing train`.
 
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
@@ -7,7 +8,8 @@ use clap::Args;
 use lapwing_engine::{Budget, Control, FitSettings, TrainSettings};
 
 use crate::features::schema_names;
-use crate::input::{InputOptions, sha256};
+use crate::input::{self, InputOptions, sha256};
+use crate::output::Output;
 use crate::signatures::Rules;
 use crate::sources::Named;
 use crate::{Outcome, baseline, models, output};
@@ -60,14 +62,18 @@ impl Train {
         // What would fail at the end is found at the beginning.
         output::check_writable(&self.output)?;
         let rules = Rules::read(&input.settings.signatures, &[], false)?;
-        let lesson = baseline::learn(&input, &named, &rules.sources, schema, &Control::default())?;
+        let taught = baseline::learn(&input, &named, &rules.sources, schema, &Control::default())?;
+        input::all_read(&taught.summary)
+            .context("a model of a part of what was named is none, so nothing was written")?;
         let mut read = Vec::new();
         for file in named.files().filter(|file| file.is_file()) {
             let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
             read.push(lapwing_learn::model::Input { name, sha256: sha256(file)? });
         }
-        let model = lesson.fit(fit, read, input.pipeline.threads).context("no model came of it")?;
-        model.write(&self.output)?;
+        let model = taught.lesson.fit(fit, read, input.pipeline.threads).context("no model came of it")?;
+        let mut out = Output::open(Some(&self.output), &[])?;
+        let written = out.write_all(&model.to_bytes()?).and_then(|()| out.finish());
+        written.with_context(|| format!("{}: cannot be written", self.output.display()))?;
         if self.json {
             output::print_json(&models::json_card(&model))?;
         } else {

@@ -122,6 +122,64 @@ fn a_result_takes_the_place_of_an_older_one_only_when_it_is_whole() {
 }
 
 #[test]
+fn a_result_does_not_overwrite_what_its_run_reads() {
+    let folder = tempfile::tempdir().unwrap();
+    let capture = corpus("port-scan-connect/capture.pcap");
+    let (rules, config) = (folder.path().join("rules"), folder.path().join("lapwing.toml"));
+    fs::create_dir(&rules).unwrap();
+    let (good, broken) = (rules.join("good.yml"), rules.join("broken.yml"));
+    fs::write(
+        &good,
+        "title: T\nlogsource: {product: zeek, service: conn}\ndetection: {s: {proto: tcp}, condition: s}\n",
+    )
+    .unwrap();
+    fs::write(&broken, [0xff; 8]).unwrap();
+    fs::write(&config, "").unwrap();
+    for own in [&good, &broken, &config] {
+        let before = fs::read(own).unwrap();
+        let arguments = ["scan", text(&capture), "--signatures", text(&rules), "--config", text(&config)];
+        refused(&[&arguments[..], &["--output", text(own)]].concat(), &["is read by this run"]);
+        assert_eq!(fs::read(own).unwrap(), before);
+    }
+}
+
+#[test]
+fn what_was_not_read_of_a_baseline_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let (capture, clean) = (corpus("port-scan-connect/capture.pcap"), corpus("first-look/clean.pcap"));
+    let (cut, none) = (folder.path().join("cut.pcap"), folder.path().join("none.pcap"));
+    let bytes = fs::read(&clean).unwrap();
+    fs::write(&cut, &bytes[..bytes.len() - 3]).unwrap();
+    let scan = |baseline: &[&Path]| {
+        let baseline = baseline.iter().flat_map(|path| ["--baseline", text(path)]);
+        let arguments: Vec<&str> = ["scan", text(&capture), "--format", "json"].into_iter().chain(baseline).collect();
+        let (status, out, told) = lapwing(&arguments);
+        let document: serde_json::Value = serde_json::from_str(&out).unwrap();
+        (status, document["summary"]["baseline"].clone(), told)
+    };
+    let (status, baseline, _) = scan(&[&cut]);
+    assert_eq!((status, &baseline["coverage"]["inputs_cut_off_or_damaged"]), (0, &1.into()));
+    let (status, baseline, told) = scan(&[&clean, &none]);
+    assert_eq!(status, 2);
+    assert!(baseline["inputs"][1]["refused"].is_string() && told.contains("the baseline: 1 of 2 inputs"), "{told}");
+    let model = folder.path().join("home.lapwing");
+    refused(&["train", text(&clean), text(&none), "--output", text(&model)], &["1 of 2 inputs", "nothing was written"]);
+    assert!(!model.exists());
+}
+
+#[test]
+fn a_folder_tells_of_captures_that_are_none() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::copy(corpus("port-scan-connect/capture.pcap"), folder.path().join("good.pcap")).unwrap();
+    fs::write(folder.path().join("random.pcap"), "no capture").unwrap();
+    let (status, out, told) = lapwing(&["scan", text(folder.path()), "--format", "json"]);
+    assert!(status == 0 && told.contains("random.pcap"), "{told}");
+    let document: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let inputs = document["summary"]["inputs"].as_array().unwrap();
+    assert!(inputs[0]["refused"].is_null() && inputs[1]["refused"].is_string(), "{inputs:?}");
+}
+
+#[test]
 fn a_full_disk_is_told() {
     let capture = corpus("port-scan-connect/capture.pcap");
     for verb in ["scan", "flows", "features"] {

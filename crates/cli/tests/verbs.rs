@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -66,6 +67,13 @@ fn fail_on_decides_the_exit_status() {
 }
 
 #[test]
+fn a_severity_of_never_is_the_default_said_aloud() {
+    let capture = corpus("port-scan-connect/capture.pcap");
+    lapwing(&["scan", text(&capture), "--fail-on", "never"]).code(0);
+    lapwing(&["scan", text(&capture), "--fail-on", "always"]).code(2);
+}
+
+#[test]
 fn a_baseline_of_itself_is_refused() {
     let capture = corpus("first-look/clean.pcap");
     let refused = lapwing(&["scan", text(&capture), "--baseline", text(&capture)]).code(2);
@@ -113,6 +121,30 @@ fn evidence_is_a_small_capture_an_alert() {
     assert_eq!(files.len(), 1, "{files:?}");
     let flows = stdout(&lapwing(&["flows", text(&files[0]), "--format", "csv"]).code(0));
     assert!(flows.lines().count() > 1);
+}
+
+#[test]
+fn evidence_holds_the_packets_of_its_flows() {
+    let folder = tempfile::tempdir().unwrap();
+    let evidence = text(folder.path());
+    let capture = corpus("brute-force-ssh/capture.pcap.zst");
+    let alerts = stdout(&lapwing(&["scan", text(&capture), "--evidence", evidence, "--format", "jsonl"]).code(0));
+    for line in alerts.lines() {
+        let alert: serde_json::Value = serde_json::from_str(line).unwrap();
+        let file =
+            folder.path().join(format!("{}-{}.pcap", alert["kind"].as_str().unwrap(), alert["id"].as_str().unwrap()));
+        let flows = stdout(&lapwing(&["flows", text(&file), "--format", "json"]).code(0));
+        let held: BTreeSet<u64> =
+            flows.lines().map(|line| port(&serde_json::from_str(line).unwrap(), "id.orig_p")).collect();
+        let named = alert["evidence"].as_array().unwrap();
+        assert!(named.len() > 5, "{}", file.display());
+        let missing = named.iter().filter(|flow| !held.contains(&port(flow, "originator_port"))).count();
+        assert_eq!(missing, 0, "{}: {} flows are named", file.display(), named.len());
+    }
+}
+
+fn port(flow: &serde_json::Value, name: &str) -> u64 {
+    flow[name].as_u64().unwrap()
 }
 
 #[test]
@@ -175,6 +207,8 @@ fn a_filter_and_a_limit_choose_frames() {
     let done = stdout(&lapwing(&["scan", text(&capture), "--limit", "100", "--format", "json"]).code(0));
     let document: serde_json::Value = serde_json::from_str(&done).unwrap();
     assert!(document["summary"]["flows"].as_u64().unwrap() < 100);
+    assert_eq!(document["summary"]["packets"], 100);
+    assert_eq!(document["summary"]["packets_read"], document["summary"]["inputs"][0]["packets"]);
 }
 
 #[test]

@@ -62,6 +62,7 @@ struct Cut {
     writer: Option<PcapWriter<BufWriter<File>>>,
     link: Option<LinkType>,
     last_frame: u64,
+    frames: u64,
 }
 
 /// Reads `inputs` again and writes `DIR/KIND-ID.pcap` for every alert that names flows or a device: the first
@@ -79,7 +80,7 @@ pub fn write_evidence(inputs: &[PathBuf], alerts: &[Alert], directory: &Path) ->
     let mut cuts: Vec<Cut> = chosen
         .iter()
         .map(|alert| directory.join(format!("{}-{}.pcap", file_name(&alert.kind), alert.id)))
-        .map(|path| Cut { path, writer: None, link: None, last_frame: 0 })
+        .map(|path| Cut { path, writer: None, link: None, last_frame: 0, frames: 0 })
         .collect();
     let mut source = Inputs::open(inputs)?;
     let decoder = Decoder::new(DecodeOptions { checksums: false });
@@ -153,10 +154,14 @@ impl Wanted {
 
 impl Cut {
     fn take(&mut self, frame: &Frame<'_>) -> Result<(), EvidenceError> {
-        if self.last_frame == frame.number || *self.link.get_or_insert(frame.link) != frame.link {
+        if self.frames == MOST_FRAMES
+            || self.last_frame == frame.number
+            || *self.link.get_or_insert(frame.link) != frame.link
+        {
             return Ok(());
         }
         self.last_frame = frame.number;
+        self.frames += 1;
         let writer = match &mut self.writer {
             Some(writer) => writer,
             none => {
@@ -165,10 +170,7 @@ impl Cut {
                 none.insert(PcapWriter::new(file, frame.link, Resolution::Nanoseconds).map_err(fail)?)
             }
         };
-        if writer.written() < MOST_FRAMES {
-            writer.write(frame).map_err(|source| EvidenceError::Capture { path: self.path.clone(), source })?;
-        }
-        Ok(())
+        writer.write(frame).map_err(|source| EvidenceError::Capture { path: self.path.clone(), source })
     }
 }
 
@@ -187,4 +189,41 @@ fn create(path: &Path) -> io::Result<File> {
 /// A kind comes from a rule file, so it may hold anything; a file name holds letters, digits and hyphens.
 fn file_name(kind: &str) -> String {
     kind.chars().take(64).map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '-' }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use lapwing_capture::FrameBatch;
+
+    use super::*;
+
+    /// How many of `count` frames with `size` bytes each a file gets.
+    fn frames_cut(count: u64, size: usize) -> usize {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cut.pcap");
+        let mut cut = Cut { path: path.clone(), writer: None, link: None, last_frame: 0, frames: 0 };
+        let mut batch = FrameBatch::default();
+        batch.first_number = 1;
+        for second in 0..count {
+            let time = Timestamp::from_seconds(second as i64);
+            batch.push(time, LinkType::ETHERNET, size as u32, 0, &vec![7; size]);
+        }
+        batch.iter().for_each(|frame| cut.take(&frame).unwrap());
+        cut.writer.unwrap().finish().unwrap();
+        let mut inputs = Inputs::open(&[path]).unwrap();
+        let mut frames = 0;
+        loop {
+            let progress = inputs.read(&mut batch).unwrap();
+            frames += batch.len();
+            if progress == Progress::End {
+                return frames;
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_takes_a_thousand_frames_whatever_their_size() {
+        assert_eq!(frames_cut(600, 400), 600);
+        assert_eq!(frames_cut(1_200, 60), 1_000);
+    }
 }

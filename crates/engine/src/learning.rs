@@ -1,14 +1,13 @@
 //! The stage that learns: rows of a trusted capture in, a calibrated model out.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use lapwing_alert::Alert;
 use lapwing_asset::Inventory;
 use lapwing_capture::Timestamp;
 use lapwing_decode::Address;
-use lapwing_detect::{Subject, device_of, is_housekeeping};
+use lapwing_detect::{device_of, is_housekeeping};
 use lapwing_feature::Schema;
 use lapwing_flow::Reported;
 use lapwing_learn::model::{Baseline, Input, SchemaId, TrainError, Training};
@@ -44,10 +43,21 @@ impl Default for FitSettings {
 pub struct Learnt {
     /// Flows seen.
     pub flows: u64,
-    /// Rows left out because an alert names their flow, or their hosts while it went on.
+    /// Rows left out because a detection names their flow, or their hosts while it went on.
     pub left_out: u64,
     /// Rows that were thinned out because there were too many.
     pub thinned: u64,
+}
+
+/// More is wrong in a baseline than can be left out of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "so much is wrong in the baseline that {lost} flows or hosts could not be noted, to be left out; give captures that can be \
+     trusted"
+)]
+pub struct Overrun {
+    /// Flows and times of hosts that there was no room for.
+    pub lost: u64,
 }
 
 /// Where a row came from.
@@ -76,25 +86,34 @@ pub struct Learning {
 impl Learning {
     /// Learns under `schema`, which has index `place` among the schemas of the run.
     #[must_use]
-    pub fn new(detecting: Detecting, schema: &'static Schema, place: usize, local: Arc<LocalNetworks>) -> Self {
+    pub fn new(mut detecting: Detecting, schema: &'static Schema, place: usize, local: Arc<LocalNetworks>) -> Self {
         let rows = Matrix::new(schema.width());
+        detecting.note_named();
         Self { detecting, schema, place, local, rows, origins: Vec::new(), stride: 1, learnt: Learnt::default() }
     }
 
-    /// Ends the baseline: the alerts raised inside it, and the rows of what they do not name.
-    #[must_use]
-    pub fn finish(self, last: Option<Timestamp>) -> (Lesson, Vec<Alert>) {
-        let Raised { alerts, mut inventory, .. } = self.detecting.finish(last);
+    /// Ends the baseline: what was raised inside it, and the rows of what no detection names.
+    ///
+    /// # Errors
+    /// When more was named than could be noted: what would be left is not known to be harmless.
+    pub fn finish(mut self, last: Option<Timestamp>) -> Result<(Lesson, Raised), Overrun> {
+        self.detecting.end(last);
+        let named = self.detecting.take_named();
+        if named.lost() > 0 {
+            return Err(Overrun { lost: named.lost() });
+        }
+        let raised = self.detecting.raised();
+        let mut inventory = raised.inventory.clone();
         inventory.settle();
-        let named = Named::by(&alerts);
+        let covered = |origin: &Origin| named.covers(origin.uid, [origin.originator, origin.responder], origin.end);
         let mut learnt = self.learnt;
-        let mut order: Vec<usize> = (0..self.origins.len()).filter(|&row| !named.covers(&self.origins[row])).collect();
+        let mut order: Vec<usize> = (0..self.origins.len()).filter(|&row| !covered(&self.origins[row])).collect();
         learnt.left_out = (self.origins.len() - order.len()) as u64;
         order.sort_by_key(|&row| (self.origins[row].end, self.origins[row].uid));
         let mut rows = Matrix::new(self.schema.width());
         order.iter().for_each(|&row| rows.push(self.rows.row(row)));
         let origins = order.iter().map(|&row| self.origins[row]).collect();
-        (Lesson { schema: self.schema, rows, origins, learnt, inventory }, alerts)
+        Ok((Lesson { schema: self.schema, rows, origins, learnt, inventory }, raised))
     }
 
     fn thin(&mut self) {
@@ -215,43 +234,4 @@ fn device_days(origins: &[Origin]) -> f64 {
     let days = span.map_or(0.0, |(first, last)| last.end.seconds_since(first.end) / 86_400.0);
     // Even a baseline of one moment was watched for a second.
     devices.len() as f64 * days.max(1.0 / 86_400.0)
-}
-
-/// What the alerts raised inside a baseline name.
-struct Named {
-    uids: HashSet<u64>,
-    spans: Vec<(Address, Vec<Address>, Timestamp, Timestamp)>,
-}
-
-impl Named {
-    fn by(alerts: &[Alert]) -> Self {
-        let uids = alerts.iter().flat_map(|alert| &alert.flows).map(|flow| flow.uid).collect();
-        let spans = alerts.iter().filter_map(|alert| {
-            let (host, peers) = match alert.subject {
-                Subject::Host(host) | Subject::Victim(host) => (host, Vec::new()),
-                Subject::HostPair { source, target } => (source, vec![target]),
-                Subject::Device(_) | Subject::Network => return None,
-            };
-            Some((host, peers, alert.first_seen, alert.last_seen))
-        });
-        Self { uids, spans: spans.collect() }
-    }
-
-    fn covers(&self, origin: &Origin) -> bool {
-        let between = |host: Address, peers: &[Address]| {
-            let other = if origin.originator == host {
-                origin.responder
-            } else if origin.responder == host {
-                origin.originator
-            } else {
-                return false;
-            };
-            peers.is_empty() || peers.contains(&other)
-        };
-        self.uids.contains(&origin.uid)
-            || self
-                .spans
-                .iter()
-                .any(|(host, peers, first, last)| origin.end >= *first && origin.end <= *last && between(*host, peers))
-    }
 }

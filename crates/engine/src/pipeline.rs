@@ -27,6 +27,10 @@ use crate::{Control, PipelineConfig, Scoring};
 /// What the run counted, whatever the stage made of it.
 #[derive(Debug)]
 pub struct PipelineReport {
+    /// Frames that were looked at: read, within the limit, and taken by the filter.
+    pub frames: u64,
+    /// Bytes they had on the wire.
+    pub bytes: u64,
     /// What was and was not decoded.
     pub decode: DecodeCounts,
     /// What became of the flows.
@@ -74,6 +78,8 @@ pub fn run(
             input_over: false,
             finishing: false,
             done: false,
+            frames: 0,
+            bytes: 0,
             decode: DecodeCounts::default(),
             timings: Timings::default(),
         }),
@@ -137,6 +143,9 @@ struct State<'a> {
     /// A finishing batch is under way.
     finishing: bool,
     done: bool,
+    /// Frames decoded so far, and their bytes on the wire.
+    frames: u64,
+    bytes: u64,
     decode: DecodeCounts,
     timings: Timings,
 }
@@ -281,13 +290,18 @@ impl<'a> Board<'a> {
 
         let begun = Instant::now();
         let Work { frames, packets, filter, .. } = &mut work;
+        let (mut looked_at, mut bytes) = (0, 0);
         for frame in frames.iter() {
             if filter.as_mut().is_none_or(|filter| filter.matches(frame.link, frame.data, frame.length)) {
                 self.decoder.decode(frame, packets);
+                looked_at += 1;
+                bytes += u64::from(frame.length);
             }
         }
         let decoded_in = begun.elapsed();
         let mut state = self.lock();
+        state.frames += looked_at;
+        state.bytes += bytes;
         state.timings.add(Step::Decode, decoded_in, work.frames.len() as u64, 0);
         state.decoded.insert(sequence, work);
         state
@@ -314,6 +328,8 @@ impl<'a> Board<'a> {
         let orderer = state.orderer.expect("every job puts back what it took");
         let reader = state.reader.expect("every job puts back what it took");
         PipelineReport {
+            frames: state.frames,
+            bytes: state.bytes,
             decode: state.decode,
             flows,
             late_frames: orderer.clock().late_frames,

@@ -12,6 +12,7 @@ use lapwing_flow::Reported;
 use lapwing_protocol::{LocalNetworks, Observed};
 
 use crate::bank::DetectorBank;
+use crate::named::Named;
 use crate::{Scored, Scoring, Stage};
 
 /// Detectors, signatures and models at work, and the alerts they raised.
@@ -24,6 +25,8 @@ pub struct Detecting {
     local: Arc<LocalNetworks>,
     merger: Merger,
     found: Found,
+    /// What detections name, where somebody asked for it.
+    named: Option<Named>,
 }
 
 /// What a scan raised, and what it lost on the way.
@@ -77,6 +80,7 @@ impl Detecting {
             local: Arc::clone(local),
             merger: Merger::new(alerts),
             found: Found::default(),
+            named: None,
         };
         (detecting, scoring, report)
     }
@@ -99,8 +103,23 @@ impl Detecting {
     #[must_use]
     pub fn finish(mut self, last: Option<Timestamp>) -> Raised {
         self.end(last);
+        self.raised()
+    }
+
+    /// The alerts so far.
+    pub(crate) fn raised(self) -> Raised {
         let lost = self.lost();
         Raised { alerts: self.merger.into_alerts(), inventory: self.inventory, lost }
+    }
+
+    /// From now on notes what detections name.
+    pub(crate) fn note_named(&mut self) {
+        self.named = Some(Named::default());
+    }
+
+    /// What was noted since.
+    pub(crate) fn take_named(&mut self) -> Named {
+        self.named.take().unwrap_or_default()
     }
 
     /// Closes the windows that are open at the end of the input, at `last`: they say what they have not said yet.
@@ -156,6 +175,9 @@ impl Detecting {
         }
         for detection in detections.drain(..) {
             unlearn(&mut self.inventory, &detection);
+            if let Some(named) = &mut self.named {
+                named.note(&detection);
+            }
             self.merger.take_in(&detection);
         }
     }

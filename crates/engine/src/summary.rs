@@ -14,10 +14,13 @@ use crate::{LogRun, PipelineReport};
 /// What a run read, and what it could not: the head of every JSON result.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Summary {
-    /// Frames read.
+    /// Frames looked at: those within the limit that the filter took.
     pub packets: u64,
     /// Bytes they had on the wire.
     pub bytes: u64,
+    /// Frames read, where that is more: the inputs say how many each.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub packets_read: Option<u64>,
     /// Records read from logs.
     #[serde(skip_serializing_if = "is_zero")]
     pub records: u64,
@@ -38,6 +41,9 @@ pub struct Summary {
     pub not_evaluated: Vec<String>,
     /// What was seen only in part.
     pub coverage: BTreeMap<String, u64>,
+    /// The same about the trusted captures that were learnt from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<Box<Summary>>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
@@ -123,6 +129,7 @@ impl Summary {
     #[must_use]
     pub fn new(report: &PipelineReport, inputs: &[InputReport]) -> Self {
         let (flows, fragments) = (&report.flows, &report.reassembly);
+        let read: u64 = inputs.iter().map(|input| input.packets).sum();
         let coverage = [
             ("bad_checksums", report.decode.bad_checksums),
             ("truncated_frames", report.decode.truncated),
@@ -136,10 +143,13 @@ impl Summary {
             ("late_frames", report.late_frames),
             ("frames_with_unbelievable_time", report.held_frames),
             ("frames_dropped", inputs.iter().map(|input| input.dropped).sum()),
+            ("packet_blocks_skipped", inputs.iter().map(|input| input.lost_blocks).sum()),
+            ("inputs_cut_off_or_damaged", inputs.iter().filter(|input| input.truncated_at.is_some()).count() as u64),
         ];
         Self {
-            packets: inputs.iter().map(|input| input.packets).sum(),
-            bytes: inputs.iter().map(|input| input.bytes).sum(),
+            packets: report.frames,
+            bytes: report.bytes,
+            packets_read: (read != report.frames).then_some(read),
             records: 0,
             flows: flows.started,
             first: report.span.map(|(first, _)| rfc3339(first)),
@@ -153,6 +163,7 @@ impl Summary {
                 .filter(|(_, count)| *count > 0)
                 .map(|(what, count)| (what.to_owned(), count))
                 .collect(),
+            baseline: None,
         }
     }
 
@@ -200,6 +211,10 @@ impl Summary {
 
     /// Adds what another run read.
     pub fn add(&mut self, other: Self) {
+        if self.packets_read.is_some() || other.packets_read.is_some() {
+            self.packets_read =
+                Some(self.packets_read.unwrap_or(self.packets) + other.packets_read.unwrap_or(other.packets));
+        }
         self.packets += other.packets;
         self.bytes += other.bytes;
         self.records += other.records;
@@ -214,6 +229,7 @@ impl Summary {
         for (what, count) in other.coverage {
             *self.coverage.entry(what).or_default() += count;
         }
+        self.baseline = self.baseline.take().or(other.baseline);
         for reason in other.not_evaluated {
             if !self.not_evaluated.contains(&reason) {
                 self.not_evaluated.push(reason);

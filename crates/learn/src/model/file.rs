@@ -11,12 +11,7 @@
 //! Numbers and names only: nothing in a file is ever executed. Reading trusts nothing: sizes are capped before memory is
 //! taken, and the content is checked so that scoring cannot leave an array.
 
-use std::{
-    borrow::Cow,
-    fs::File,
-    io::{Read, Write},
-    path::Path,
-};
+use std::{borrow::Cow, fs::File, io::Read, path::Path};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
@@ -68,32 +63,6 @@ impl Model {
             Self::from_bytes(&bytes)
         };
         read().map_err(|source| FileError { path: path.to_owned(), source })
-    }
-
-    /// Writes a model file: all of it or nothing, replacing one that is there. A link is followed; what is no regular file (a
-    /// pipe, a device) is written into as it is.
-    ///
-    /// # Errors
-    /// [`FileError`] with the path and what the system says.
-    pub fn write(&self, path: &Path) -> Result<(), FileError> {
-        let write = || {
-            let bytes = self.to_bytes()?;
-            let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-            if path.exists() && !path.is_file() {
-                return Ok(File::options().write(true).open(&path)?.write_all(&bytes)?);
-            }
-            let mut partial = path.as_os_str().to_owned();
-            partial.push(".partial");
-            let mut file = File::create_new(&partial)?;
-            let written = file.write_all(&bytes).and_then(|()| file.sync_all());
-            let moved = written.and_then(|()| std::fs::rename(&partial, &path));
-            if moved.is_err() {
-                // The first error is the one to tell.
-                let _ = std::fs::remove_file(&partial);
-            }
-            Ok(moved?)
-        };
-        write().map_err(|source| FileError { path: path.to_owned(), source })
     }
 
     /// The bytes of its file; the same model gives the same bytes.
@@ -249,7 +218,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("example.lapwing");
         let model = model();
-        model.write(&path).unwrap();
+        std::fs::write(&path, model.to_bytes().unwrap()).unwrap();
         let back = Model::read(&path).unwrap();
         assert_eq!((back.card(), back.calibration(), back.usual()), (model.card(), model.calibration(), model.usual()));
         let rows = Rows::new(3, &[1.0, 0.5, 1.5, 9.0, 9.0, 9.0]).unwrap();
