@@ -48,6 +48,10 @@ impl Normal {
         let mut normal = Self { anomalies: Vec::new(), inventory: None, not_evaluated: None, summary: None };
         for path in models {
             let model = Model::read(path)?;
+            if let Some(reason) = uncalibrated(&model) {
+                normal.not_evaluated = Some(format!("anomaly: the model {}: {reason}", path.display()));
+                continue;
+            }
             normal.anomalies.push(Anomaly::new(Arc::new(model)).with_context(|| path.display().to_string())?);
         }
         if trusted.files().next().is_some() {
@@ -70,10 +74,18 @@ fn fit(input: &Input, lesson: &Lesson) -> Result<Anomaly, String> {
     let model = lesson
         .fit((&input.settings.train).into(), Vec::new(), input.pipeline.threads)
         .map_err(|error| error.to_string())?;
+    if let Some(reason) = uncalibrated(&model) {
+        return Err(reason);
+    }
     if let Some(note) = model.calibration().note() {
         eprintln!("lapwing: baseline: {note}; anomalies are at most low");
     }
     Ok(Anomaly::new(Arc::new(model)).expect("a model just trained has a schema of this program"))
+}
+
+/// Why a model can judge nothing, if that is so.
+fn uncalibrated(model: &Model) -> Option<String> {
+    if model.calibration().suffices() { None } else { model.calibration().note() }
 }
 
 /// Reads a baseline; alerts inside it are told as a warning, and what they name is not learnt.

@@ -8,6 +8,7 @@ use rsigma_parser::{
 };
 use serde::Deserialize;
 
+use super::MAX_GROUP_EVENTS;
 use super::document::{Document, documents, line_of};
 use super::explain::Joined;
 use super::limits::Budget;
@@ -105,6 +106,9 @@ impl Loader {
 
     fn correlation(&mut self, document: &Document<'_>, mut rule: CorrelationRule) {
         require_all_rules(&mut rule);
+        if let Some(reason) = out_of_reach(&rule) {
+            return self.problem(document, &reason);
+        }
         let id = rule.id.get_or_insert_with(|| slug(&rule.title)).clone();
         let extra = rule.custom_attributes.get("lapwing").cloned();
         let Some(extra) = self.extra(document, extra.map(Extra::deserialize)) else { return };
@@ -258,6 +262,28 @@ fn require_all_rules(rule: &mut CorrelationRule) {
     {
         *predicates = vec![(ConditionOperator::Gte, rule.rules.len() as u64)];
     }
+}
+
+/// Why a correlation could never fire: it counts more events than a group remembers. Sums and averages are of values, not of
+/// events.
+fn out_of_reach(rule: &CorrelationRule) -> Option<String> {
+    let counts = !matches!(
+        rule.correlation_type,
+        CorrelationType::ValueSum
+            | CorrelationType::ValueAvg
+            | CorrelationType::ValuePercentile
+            | CorrelationType::ValueMedian
+    );
+    let CorrelationCondition::Threshold { predicates, .. } = &rule.condition else { return None };
+    let most = MAX_GROUP_EVENTS as u64;
+    let beyond = predicates.iter().filter(|_| counts).find_map(|(operator, value)| match operator {
+        ConditionOperator::Gte | ConditionOperator::Eq => (*value > most).then_some(value),
+        ConditionOperator::Gt => (*value >= most).then_some(value),
+        _ => None,
+    })?;
+    Some(format!(
+        "the condition asks for '{beyond}' events, and at most {most} of a group are remembered: it could never fire"
+    ))
 }
 
 fn entry(document: &Document<'_>, rule: &Rule, reads: String, standing: Standing) -> RuleEntry {

@@ -22,6 +22,7 @@ mod source;
 mod vocabulary;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use lapwing_capture::Timestamp;
 use lapwing_protocol::{LocalNetworks, Observation, Observed};
@@ -54,7 +55,7 @@ pub struct Signatures {
     /// The Lapwing services that some rule names: nothing else is worth an evaluation.
     services: Vec<String>,
     judges_flows: bool,
-    local: LocalNetworks,
+    local: Arc<LocalNetworks>,
     next_sweep: i64,
     counts: SignatureCounts,
 }
@@ -86,7 +87,7 @@ impl Signatures {
             rules: loaded.rules,
             services: loaded.services,
             judges_flows: loaded.judges_flows,
-            local,
+            local: Arc::new(local),
             next_sweep: i64::MIN,
             counts: SignatureCounts::default(),
         };
@@ -99,7 +100,7 @@ impl Signatures {
     /// # Errors
     /// The report, when it names a problem.
     pub fn reload(&mut self, sources: &[SignatureSource]) -> Result<LoadReport, LoadReport> {
-        let (mut fresh, report) = Self::load(sources, self.local.clone());
+        let (mut fresh, report) = Self::load(sources, LocalNetworks::clone(&self.local));
         if !report.problems.is_empty() {
             return Err(report);
         }
@@ -137,7 +138,7 @@ impl Signatures {
         if !self.judges_flows {
             return;
         }
-        let local = self.local.clone();
+        let local = Arc::clone(&self.local);
         for observed in batch {
             if let Observation::FlowEnded(flow) = observed.fact {
                 self.evaluate(&Judged::Flow(flow, &local), observed.time, found);

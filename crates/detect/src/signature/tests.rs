@@ -112,6 +112,35 @@ level: critical
 }
 
 #[test]
+fn a_correlation_that_could_never_fire_is_refused() {
+    let problems = |condition: &str| {
+        let text = format!(
+            "title: base
+name: base
+logsource: {{product: lapwing, service: pair_window}}
+detection: {{selection: {{failed_ports|gte: 5}}, condition: selection}}
+---
+title: Many
+correlation:
+  type: event_count
+  rules: [base]
+  group-by: [source]
+  timespan: 10m
+  condition: {{{condition}}}
+"
+        );
+        let rules = SignatureSource { file: "rules/test.yml".into(), text: text.into(), cases: None };
+        let (_, report) = Signatures::load(&[rules], LocalNetworks::default());
+        report.problems
+    };
+    assert_eq!(problems("gte: 1000"), []);
+    let problem = problems("gte: 1001").remove(0);
+    assert_eq!(problem.line, 12);
+    assert!(problem.reason.contains("'1001' events, and at most 1000"), "{}", problem.reason);
+    assert_eq!(problems("gt: 1000").len(), 1);
+}
+
+#[test]
 fn a_correlation_says_what_it_counted_for_whom_and_how_long() {
     let rules = |extra: &str| SignatureSource {
         file: "rules/test.yml".into(),

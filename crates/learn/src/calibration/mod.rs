@@ -16,6 +16,9 @@ pub use tail::Tail;
 /// Held-back scores kept for p-values. Of more, evenly spaced ones of the sorted scores are kept, the largest among them.
 pub const MAX_SCORES: usize = 1 << 20;
 
+/// Held-back rows with which a p-value can be as low as 5 %: whoever has fewer can call nothing unusual.
+pub const LEAST_ROWS: u64 = 19;
+
 const DAYS_PER_WEEK: f64 = 7.0;
 
 /// What the rows held back from training came to.
@@ -179,10 +182,19 @@ impl Calibration {
         self.basis == Basis::Counted || (self.basis == Basis::Tail && self.expected <= self.budget)
     }
 
+    /// Whether there are rows enough to call anything unusual.
+    #[must_use]
+    pub fn suffices(&self) -> bool {
+        self.rows >= LEAST_ROWS
+    }
+
     /// What a reader must know about the budget, if anything.
     #[must_use]
     pub fn note(&self) -> Option<String> {
         let Self { rows, device_days, .. } = self;
+        if !self.suffices() {
+            return Some(format!("too few rows to calibrate: {rows} were held back, {LEAST_ROWS} are needed"));
+        }
         (!self.budget_is_verifiable())
             .then(|| format!("budget not verifiable: {rows} rows, {device_days:.3} device-days"))
     }
