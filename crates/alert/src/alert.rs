@@ -1,5 +1,7 @@
 //! The alert: what a person is told.
 
+use std::cmp::Ordering;
+
 use lapwing_capture::Timestamp;
 use lapwing_detect::{Detection, EvidenceFlow, SIGNATURE, Severity, Subject};
 use lapwing_flow::Endpoint;
@@ -68,6 +70,11 @@ pub struct Alert {
     /// Confidence of the detection that the explanation is from.
     #[serde(skip)]
     pub(crate) told_confidence: f32,
+    /// Rule of that detection, and the largest quantity that it measured.
+    #[serde(skip)]
+    pub(crate) told_rule: Option<String>,
+    #[serde(skip)]
+    pub(crate) told_size: f64,
     /// When it opened: the time of its first detection, which may be long after the traffic that it rests on began.
     #[serde(skip)]
     pub(crate) opened: Timestamp,
@@ -192,6 +199,8 @@ impl Alert {
             suppressed_by: None,
             merged_kind: merged_kind(detection),
             told_confidence: 0.0,
+            told_rule: None,
+            told_size: 0.0,
             opened: detection.time,
             latest: detection.time,
             missed: None,
@@ -203,15 +212,15 @@ impl Alert {
         alert
     }
 
-    /// Merges one more detection of the same kind about the same subject: what is worst, surest and latest stands.
+    /// Merges one more detection of the same kind about the same subject: what is worst, surest and largest stands.
     pub(crate) fn take_in(&mut self, detection: &Detection) {
         self.revision += 1;
         self.count += 1;
         self.latest = self.latest.max(detection.time);
-        // What is told is the worst; of the equally bad the surest; of the equally sure the latest.
-        let is_surest = detection.confidence >= self.told_confidence;
-        if self.count == 1 || detection.severity > self.severity || detection.severity == self.severity && is_surest {
+        if self.count == 1 || self.says_less_than(detection) {
             self.told_confidence = detection.confidence;
+            self.told_rule.clone_from(&detection.rule);
+            self.told_size = size(detection);
             self.severity = detection.severity;
             self.title = detection.title.to_string();
             self.explanation.clone_from(&detection.explanation);
@@ -250,6 +259,17 @@ impl Alert {
         }
     }
 
+    /// Whether `detection` should explain the alert from now on: what is told is the worst; of the equally bad the surest; of
+    /// the equally sure by one rule the one that measured most, which is the one that saw the whole; else the latest.
+    fn says_less_than(&self, detection: &Detection) -> bool {
+        let worse = detection.severity.cmp(&self.severity);
+        let surer = detection.confidence.total_cmp(&self.told_confidence);
+        match worse.then(surer) {
+            Ordering::Equal => detection.rule != self.told_rule || size(detection) >= self.told_size,
+            order => order.is_gt(),
+        }
+    }
+
     /// Ends it because its window has.
     pub(crate) fn close(&mut self) {
         self.revision += 1;
@@ -279,6 +299,11 @@ impl Alert {
     pub fn is_new(&self) -> bool {
         self.taken == 0
     }
+}
+
+/// The largest of the quantities that decided: the counts that say how much was seen, where a rate or share is among them.
+fn size(detection: &Detection) -> f64 {
+    detection.measured.iter().map(|measured| measured.value).fold(0.0, f64::max)
 }
 
 impl From<&lapwing_detect::Measured> for Measure {

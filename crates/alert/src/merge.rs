@@ -15,7 +15,8 @@ pub struct AlertConfig {
     pub quiet: Duration,
     /// An alert closes this long after it opened, however long it goes on: the next detection opens a new one.
     pub longest: Duration,
-    /// Alerts kept, open and closed; beyond it the least severe and oldest are let go and counted.
+    /// Alerts kept, open and closed; beyond it a quarter is let go and counted: first of a kind that fills more than half of
+    /// the place, then the least severe and oldest.
     pub capacity: usize,
 }
 
@@ -155,13 +156,21 @@ impl Merger {
         alerts
     }
 
-    /// Lets the least severe quarter go, the oldest of them first.
+    /// Lets a quarter go: first of the kind that fills more than half of the place, then the least severe, the oldest of them
+    /// first. So what comes in masses, forged perhaps to hide something, pushes out its like.
     fn let_go(&mut self) {
-        let mut order: Vec<(Severity, Timestamp, usize)> =
-            self.alerts.iter().enumerate().map(|(place, alert)| (alert.severity, alert.last_seen, place)).collect();
+        let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
+        for alert in &self.alerts {
+            *kinds.entry(&alert.merged_kind).or_default() += 1;
+        }
+        let crowd = kinds.into_iter().find(|(_, count)| *count > self.config.capacity / 2).map(|(kind, _)| kind);
+        let rank = |(place, alert): (usize, &Alert)| {
+            (Some(alert.merged_kind.as_str()) != crowd, alert.severity, alert.last_seen, place)
+        };
+        let mut order: Vec<(bool, Severity, Timestamp, usize)> = self.alerts.iter().enumerate().map(rank).collect();
         order.sort_unstable();
         order.truncate((self.config.capacity / 4).max(1));
-        let mut doomed: Vec<usize> = order.into_iter().map(|(_, _, place)| place).collect();
+        let mut doomed: Vec<usize> = order.into_iter().map(|(.., place)| place).collect();
         doomed.sort_unstable();
         self.dropped += doomed.len() as u64;
         if self.live {
@@ -195,7 +204,7 @@ fn belongs(alert: &Alert, detection: &Detection, config: &AlertConfig) -> bool {
 #[cfg(test)]
 mod tests {
     use lapwing_decode::Address;
-    use lapwing_detect::{KINDS, kind_info};
+    use lapwing_detect::{KINDS, Measured, kind_info};
 
     use super::*;
 
@@ -346,5 +355,28 @@ mod tests {
         assert!(merger.len() <= 8);
         assert!(merger.dropped() > 0);
         assert!(merger.into_alerts().iter().any(|alert| alert.kind == "syn-flood"));
+    }
+
+    #[test]
+    fn what_comes_in_masses_pushes_out_its_like() {
+        let mut merger = Merger::new(AlertConfig { capacity: 8, ..AlertConfig::default() });
+        merger.take_in(&detection("host-sweep", 1, 0));
+        for host in 0..50 {
+            merger.take_in(&detection("arp-spoofing", host, 10));
+        }
+        assert!(merger.into_alerts().iter().any(|alert| alert.kind == "host-sweep"));
+    }
+
+    #[test]
+    fn of_the_equally_sure_the_one_that_measured_most_explains() {
+        let mut merger = Merger::default();
+        for (ports, seconds) in [(10, 1), (30, 2), (15, 2), (12, 3)] {
+            let mut scan = detection("port-scan", 1, seconds);
+            scan.explanation = format!("{ports} ports");
+            scan.measured =
+                vec![Measured { name: "failed_ports".to_owned(), value: f64::from(ports), threshold: 10.0 }];
+            merger.take_in(&scan);
+        }
+        assert_eq!(merger.into_alerts()[0].explanation, "30 ports");
     }
 }

@@ -216,8 +216,9 @@ fn unlearn(inventory: &mut Inventory, detection: &Detection) {
     }
 }
 
-fn place(detection: &Detection) -> (Timestamp, &str, Subject, Timestamp) {
-    (detection.time, &detection.kind, detection.subject, detection.first)
+/// What rests on later traffic comes later: of one thing measured twice in one moment, it saw more.
+fn place(detection: &Detection) -> (Timestamp, &str, Subject, Timestamp, Timestamp) {
+    (detection.time, &detection.kind, detection.subject, detection.last, detection.first)
 }
 
 impl Stage for Detecting {
