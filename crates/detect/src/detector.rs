@@ -82,7 +82,7 @@ pub(crate) fn first_packet_from_responder(flow: &Flow) -> bool {
 
 /// Messages that answer a packet which could not be delivered: RFC 792 (unreachable, source quench, redirect, time exceeded,
 /// parameter problem), RFC 4443 (types below 128).
-fn is_icmp_error(flow: &Flow) -> bool {
+pub(crate) fn is_icmp_error(flow: &Flow) -> bool {
     match flow.protocol {
         1 => matches!(flow.originator.port, 3 | 4 | 5 | 11 | 12),
         58 => flow.originator.port < 128,

@@ -16,7 +16,8 @@ pub(crate) struct FirstSight {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Sight {
-    tag: u32,
+    tag: [u8; 3],
+    how: u8,
     thing: u32,
     nanos: i64,
 }
@@ -26,6 +27,8 @@ struct Sight {
 pub(crate) struct Earlier {
     pub(crate) thing: u32,
     pub(crate) nanos: i64,
+    /// What the caller noted of it.
+    pub(crate) how: u8,
 }
 
 impl FirstSight {
@@ -34,21 +37,22 @@ impl FirstSight {
         Self { slots: vec![Sight::default(); slots.next_power_of_two()], hasher: FixedState::with_seed(SEED) }
     }
 
-    /// Notes that `key` came with `thing`; returns what it came with before, if its slot still says so. The same thing again
-    /// is no news: the first time stays.
-    pub(crate) fn note(&mut self, key: impl Hash, thing: u32, nanos: i64) -> Option<Earlier> {
+    /// Notes that `key` came with `thing`, and `how`; returns what it came with before, if its slot still says so. The same
+    /// thing again is no news: the first time stays.
+    pub(crate) fn note(&mut self, key: impl Hash, thing: u32, nanos: i64, how: u8) -> Option<Earlier> {
         let hash = self.hasher.hash_one(key);
         let place = hash as usize & (self.slots.len() - 1);
         // Zero is an empty slot.
-        let tag = (hash >> 32) as u32 | 1;
+        let [a, b, c, ..] = hash.to_be_bytes();
+        let tag = [a, b, c | 1];
         let slot = &mut self.slots[place];
         if slot.tag != tag {
-            *slot = Sight { tag, thing, nanos };
+            *slot = Sight { tag, how, thing, nanos };
             return None;
         }
-        let earlier = Earlier { thing: slot.thing, nanos: slot.nanos };
+        let earlier = Earlier { thing: slot.thing, nanos: slot.nanos, how: slot.how };
         if earlier.thing != thing {
-            *slot = Sight { tag, thing, nanos };
+            *slot = Sight { tag, how, thing, nanos };
         }
         Some(earlier)
     }
@@ -95,10 +99,10 @@ mod tests {
     #[test]
     fn a_second_thing_is_told_with_the_first() {
         let mut sight = FirstSight::new(1024);
-        assert_eq!(sight.note(7_u64, 80, 10), None);
-        assert_eq!(sight.note(7_u64, 80, 20), Some(Earlier { thing: 80, nanos: 10 }));
-        assert_eq!(sight.note(7_u64, 443, 30), Some(Earlier { thing: 80, nanos: 10 }));
-        assert_eq!(sight.note(8_u64, 443, 30), None);
+        assert_eq!(sight.note(7_u64, 80, 10, 0), None);
+        assert_eq!(sight.note(7_u64, 80, 20, 0), Some(Earlier { thing: 80, nanos: 10, how: 0 }));
+        assert_eq!(sight.note(7_u64, 443, 30, 0), Some(Earlier { thing: 80, nanos: 10, how: 0 }));
+        assert_eq!(sight.note(8_u64, 443, 30, 0), None);
     }
 
     #[test]

@@ -85,6 +85,7 @@ pub const KINDS: &[KindInfo] = &[
     kind("gateway-changed", "Gateway changed", Severity::Medium, &["T1557"]),
     kind("host-sweep", "Ping sweep", Severity::Low, &["T1018"]),
     kind("icmp-flood", "ICMP flood", Severity::High, &["T1498.001"]),
+    kind("ip-flood", "Flood of another protocol", Severity::High, &["T1498.001"]),
     kind("mqtt-flood", "MQTT flood", Severity::High, &["T1499.002"]),
     kind("network-scan", "Scan of one service over many hosts", Severity::Medium, &["T1046", "T1595.001"]),
     kind("new-destination", "New destination", Severity::Low, &["T1071"]),

@@ -120,7 +120,7 @@ impl Beacon {
             None => {
                 // What is contacted once takes no place; the thing noted is the moment itself.
                 let moment = (flow.start.nanos() / 1_000_000) as u32;
-                let Some(earlier) = self.first_sights.note(key, moment, flow.start.nanos()) else { return };
+                let Some(earlier) = self.first_sights.note(key, moment, flow.start.nanos(), 0) else { return };
                 // Multicast and broadcast are how a link talks to itself.
                 if self.local.scope(flow.responder.address) == Scope::Group {
                     return;

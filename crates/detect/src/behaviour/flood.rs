@@ -2,8 +2,8 @@
 //!
 //! # What it sees
 //! Per target, in windows of ten seconds: connection attempts whose handshake was never finished and those that were, strays
-//! (TCP packets that belong to no connection), UDP and ICMP packets and the share that was answered, from how many sources, to how
-//! many ports; as rates over the time in which the traffic itself came. Emits service `victim_window`. A single flow of many
+//! (TCP packets that belong to no connection), packets of UDP, ICMP and other protocols and the share that was answered, from how
+//! many sources, to how many ports; as rates over the time in which the traffic itself came. Emits service `victim_window`. A single flow of many
 //! unanswered packets is measured too, and so is one of many SYNs.
 //!
 //! # Why it matters
@@ -11,8 +11,8 @@
 //! forged.
 //!
 //! # False positives
-//! A busy server finishes its handshakes; a port scan of one host is unfinished too, but spreads over ports; one-way media
-//! streams come from one source and stay below the packet rates of a flood.
+//! A busy server finishes its handshakes; a port scan of one host is unfinished or unanswered too, but spreads over ports; ICMP
+//! errors answer what their receiver did, and are not counted; one-way media streams come from one source and stay below the packet rates of a flood.
 //!
 //! # References
 //! RFC 4987 (SYN flooding); Suricata `flow-events`; ntopng's flood thresholds (per-minute SYN, flow and ICMP counts).
@@ -20,10 +20,10 @@
 use lapwing_capture::Timestamp;
 use lapwing_decode::Address;
 use lapwing_flow::Flow;
-use lapwing_protocol::{Fact, LocalNetworks, Need, Observation, Observed, Scope};
+use lapwing_protocol::{Fact, LocalNetworks, Need, Observation, Observed, Scope, transport};
 
 use super::growth::new_share;
-use crate::detector::first_packet_from_responder;
+use crate::detector::{first_packet_from_responder, is_icmp_error};
 use crate::distinct::{Distinct, address_thing};
 use crate::evidence::{Evidence, Steps};
 use crate::first_sight::WindowCount;
@@ -108,8 +108,10 @@ impl Flood {
 
     fn look(&mut self, flow: &Flow, time: Timestamp, ended: bool, found: &mut Found) {
         let share = new_share(flow, ended);
-        // Replies to what somebody sent in the victim's name are measured as reflection.
-        if share == 0.0 || first_packet_from_responder(flow) || !matches!(flow.protocol, 1 | 6 | 17 | 58) {
+        // Replies to what somebody sent in the victim's name are measured as reflection; ICMP errors answer what their
+        // receiver sent; and of what IPsec carries both directions look alike and need not be seen.
+        if share == 0.0 || first_packet_from_responder(flow) || is_icmp_error(flow) || matches!(flow.protocol, 50 | 51)
+        {
             return;
         }
         let is_tcp = flow.protocol == 6;
@@ -162,6 +164,14 @@ fn is_stray(flow: &Flow) -> bool {
 /// Positions in `Half::flags`.
 const SYN: usize = 1;
 const ACK: usize = 4;
+
+/// The protocol as rules name it: `ip` is what is neither TCP nor UDP nor ICMP.
+fn name(protocol: u8) -> &'static str {
+    match protocol {
+        1 | 6 | 17 | 58 => transport(protocol),
+        _ => "ip",
+    }
+}
 
 impl Victim {
     fn reset(&mut self, window: i64) {
@@ -220,6 +230,7 @@ impl Victim {
         let sources = self.sources.count(0, 1);
         let unfinished_ports = self.unfinished_ports.count(0, 1);
         let stray_ports = self.stray_ports.count(0, 1);
+        let ports = self.ports.count(0, 1);
         let mut peers = self.peers.clone();
         peers.sort_unstable();
         // One source is named; many may be forged.
@@ -239,7 +250,7 @@ impl Victim {
             fields: vec![
                 ("target", Value::Address(target)),
                 ("local_target", Value::Flag(local.scope(target) == Scope::Local)),
-                ("protocol", Value::Text(lapwing_protocol::transport(protocol).into())),
+                ("protocol", Value::Text(name(protocol).into())),
                 ("seconds", Value::Number(seconds)),
                 ("flows", count(self.flows)),
                 ("flows_per_second", rate(f64::from(self.flows))),
@@ -256,7 +267,9 @@ impl Victim {
                 ("bytes_per_second", rate(self.bytes)),
                 ("answered_share", Value::Number((self.answers / self.packets.max(1.0)).min(1.0))),
                 ("sources", count(sources)),
-                ("ports", count(self.ports.count(0, 1))),
+                ("ports", count(ports)),
+                ("packets_per_port", Value::Number(self.packets / f64::from(ports.max(1)))),
+                ("bytes_per_packet", Value::Number(self.bytes / self.packets.max(1.0))),
                 ("flows_per_source", Value::Number(f64::from(self.flows) / f64::from(sources.max(1)))),
             ],
         }
@@ -384,5 +397,26 @@ mod tests {
         assert_eq!(number(&found, "flows"), 200.0);
         flood.advance(Timestamp::from_seconds(1020), &mut found);
         assert_eq!(number(&found, "flows"), 235.0);
+    }
+
+    #[test]
+    fn errors_that_answer_a_scan_are_no_flood_of_the_scanner() {
+        let (mut flood, mut found) = (Flood::new(LocalNetworks::default()), Found::default());
+        for (kind, protocol) in [(3, 1), (11, 1), (1, 58), (4, 58)] {
+            let mut errors = flow(&format!("10.0.0.2:{kind}"), "10.0.0.1:3", protocol, Shape::Unanswered);
+            (errors.orig.packets, errors.last) = (20_000, Timestamp::from_seconds(1002));
+            end(&mut flood, &errors, &mut found);
+        }
+        assert!(found.measurements.is_empty());
+    }
+
+    #[test]
+    fn other_protocols_count_by_their_packets() {
+        let (mut flood, mut found) = (Flood::new(LocalNetworks::default()), Found::default());
+        let mut gre = flow("198.51.100.1:0", "10.0.0.2:0", 47, Shape::Unanswered);
+        (gre.orig.packets, gre.last) = (20_000, Timestamp::from_seconds(1010));
+        end(&mut flood, &gre, &mut found);
+        assert_eq!(found.measurements[0].get("protocol"), Some(&Value::Text("ip".into())));
+        assert!(number(&found, "packets_per_second") > 1_500.0);
     }
 }

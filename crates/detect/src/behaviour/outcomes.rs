@@ -3,7 +3,8 @@
 use lapwing_capture::Timestamp;
 use lapwing_flow::Flow;
 
-use super::probe::{Outcome, Probe, Style};
+use super::probe::{Outcome, Probe, Style, unpack};
+use crate::first_sight::Earlier;
 
 /// Counts of attempts by outcome and style since the window began.
 #[derive(Clone, Copy, Debug, Default)]
@@ -18,12 +19,23 @@ pub(crate) struct Outcomes {
 }
 
 impl Outcomes {
-    /// Takes a failed attempt in.
+    /// Takes an attempt in that came to nothing.
     pub(crate) fn add(&mut self, probe: &Probe, flow: &Flow) {
+        self.count(probe.style, probe.outcome, flow.start, flow.last);
+    }
+
+    /// Takes in what a [`FirstSight`](crate::first_sight::FirstSight) remembers of an attempt.
+    pub(crate) fn add_earlier(&mut self, earlier: Earlier) {
+        let (style, outcome) = unpack(earlier.how);
+        let time = Timestamp::from_nanos(earlier.nanos);
+        self.count(style, outcome, time, time);
+    }
+
+    fn count(&mut self, style: Style, outcome: Outcome, first: Timestamp, last: Timestamp) {
         if self.failed() == 0 {
-            (self.first, self.last) = (flow.start, flow.last);
+            (self.first, self.last) = (first, last);
         }
-        let count = match probe.outcome {
+        let count = match outcome {
             Outcome::Refused => &mut self.refused,
             Outcome::Unanswered => &mut self.unanswered,
             Outcome::HalfOpen => &mut self.half_open,
@@ -31,10 +43,10 @@ impl Outcomes {
             Outcome::Conversation => return,
         };
         *count = count.saturating_add(1);
-        let style = &mut self.styles[probe.style as usize];
+        let style = &mut self.styles[style as usize];
         *style = style.saturating_add(1);
-        self.first = self.first.min(flow.start);
-        self.last = self.last.max(flow.last);
+        self.first = self.first.min(first);
+        self.last = self.last.max(last);
     }
 
     /// Attempts that came to nothing.

@@ -25,14 +25,28 @@ pub(crate) enum Style {
     Xmas,
     /// TCP with ACK alone, answered by a reset.
     Ack,
+    /// TCP with FIN and ACK that belong to no connection, answered by a reset.
+    Maimon,
     /// A UDP datagram.
     Udp,
     /// An ICMP request that expects an answer.
     Icmp,
+    /// A packet of a protocol that is neither TCP nor UDP nor ICMP.
+    Protocol,
 }
 
 impl Style {
-    pub(crate) const ALL: [Self; 7] = [Self::Syn, Self::Fin, Self::Null, Self::Xmas, Self::Ack, Self::Udp, Self::Icmp];
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Syn,
+        Self::Fin,
+        Self::Null,
+        Self::Xmas,
+        Self::Ack,
+        Self::Maimon,
+        Self::Udp,
+        Self::Icmp,
+        Self::Protocol,
+    ];
 
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
@@ -41,8 +55,10 @@ impl Style {
             Self::Null => "NULL",
             Self::Xmas => "Xmas",
             Self::Ack => "ACK",
+            Self::Maimon => "Maimon",
             Self::Udp => "UDP",
             Self::Icmp => "ICMP",
+            Self::Protocol => "IP protocol",
         }
     }
 }
@@ -62,11 +78,32 @@ pub(crate) enum Outcome {
     Conversation,
 }
 
+impl Outcome {
+    const ALL: [Self; 5] = [Self::Refused, Self::Unanswered, Self::HalfOpen, Self::Empty, Self::Conversation];
+
+    /// Whether somebody opened.
+    pub(crate) fn is_open(self) -> bool {
+        matches!(self, Self::HalfOpen | Self::Empty | Self::Conversation)
+    }
+}
+
+/// A style and an outcome in a byte, for small memories.
+pub(crate) fn pack(style: Style, outcome: Outcome) -> u8 {
+    style as u8 * Outcome::ALL.len() as u8 + outcome as u8
+}
+
+/// What [`pack`] packed.
+pub(crate) fn unpack(packed: u8) -> (Style, Outcome) {
+    let (style, outcome) = (usize::from(packed) / Outcome::ALL.len(), usize::from(packed) % Outcome::ALL.len());
+    (Style::ALL[style.min(Style::ALL.len() - 1)], Outcome::ALL[outcome])
+}
+
 /// One host's knock on another's door.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Probe {
     pub(crate) source: Address,
     pub(crate) target: Address,
+    /// The door: the target's port, the type of an ICMP request, the number of any other protocol.
     pub(crate) port: u16,
     pub(crate) style: Style,
     pub(crate) outcome: Outcome,
@@ -84,10 +121,15 @@ pub(crate) fn probe(flow: &Flow) -> Option<Probe> {
         6 => tcp(flow)?,
         17 => udp(flow)?,
         1 | 58 => icmp(flow)?,
-        _ => return None,
+        _ if flow.resp.packets > 0 => (Style::Protocol, Outcome::Conversation),
+        _ => (Style::Protocol, Outcome::Unanswered),
     };
     let (source, target) = (flow.originator.address, flow.responder.address);
-    let port = if style == Style::Icmp { flow.originator.port } else { flow.responder.port };
+    let port = match style {
+        Style::Icmp => flow.originator.port,
+        Style::Protocol => u16::from(flow.protocol),
+        _ => flow.responder.port,
+    };
     Some(Probe { source, target, port, style, outcome })
 }
 
@@ -105,7 +147,14 @@ fn tcp(flow: &Flow) -> Option<(Style, Outcome)> {
     }
     let has = |flag: usize| orig.flags[flag] > 0;
     let style = match (has(FIN), has(RST), has(ACK)) {
-        (_, true, _) | (true, _, true) => return None,
+        (_, true, _) => return None,
+        // A server closes an old connection so, from its own port; only the reset that it drew makes it a probe.
+        (true, false, true)
+            if resp.flags[RST] > 0 && resp.payload_packets == 0 && flow.responder.port < flow.originator.port =>
+        {
+            Style::Maimon
+        }
+        (true, false, true) => return None,
         (true, false, false) if has(PSH) && has(URG) => Style::Xmas,
         (true, false, false) => Style::Fin,
         (false, false, false) => Style::Null,
@@ -206,6 +255,26 @@ mod tests {
         assert_eq!(style([0; 8]), Some(Style::Null));
         assert_eq!(style([1, 0, 0, 1, 0, 1, 0, 0]), Some(Style::Xmas));
         assert_eq!(style([1, 0, 0, 0, 1, 0, 0, 0]), None, "FIN with ACK closes an old connection");
+        let mut maimon = flow("10.0.0.1:40000", "10.0.0.2:80", 6, Shape::Refused);
+        maimon.orig.flags = [1, 0, 0, 0, 1, 0, 0, 0];
+        assert_eq!(read(&maimon), Some((Style::Maimon, Outcome::Refused)));
+        (maimon.originator.port, maimon.responder.port) = (443, 50_000);
+        assert_eq!(read(&maimon), None, "a server closes an old connection of a client that is gone");
         assert_eq!(style([0, 0, 0, 0, 1, 0, 0, 0]), None, "an unanswered ACK keeps an old connection alive");
+    }
+
+    #[test]
+    fn a_packed_style_and_outcome_are_unpacked_as_they_were() {
+        for style in Style::ALL {
+            for outcome in Outcome::ALL {
+                assert_eq!(unpack(pack(style, outcome)), (style, outcome));
+            }
+        }
+    }
+
+    #[test]
+    fn another_protocol_is_a_door_of_its_own() {
+        let gre = probe(&flow("10.0.0.1:0", "10.0.0.2:0", 47, Shape::Unanswered)).unwrap();
+        assert_eq!((gre.style, gre.port), (Style::Protocol, 47));
     }
 }

@@ -1,7 +1,8 @@
 //! Explanations: sentences with measured values in them.
 //!
 //! `{field}` stands for the value. A number may be given a form, `{field|form}`: `percent` of a share from 0 to 1, `bytes` and
-//! `seconds` with the unit that a person would choose; or a noun, `{field|host|hosts}`. `upper` writes a
+//! `seconds` with the unit that a person would choose; or a noun, `{field|host|hosts}`, before it `about` where counts of more than
+//! 32 are estimates, `{field|about|host|hosts}`. `upper` writes a
 //! word in capitals.
 
 /// A value as a sentence takes it.
@@ -41,6 +42,7 @@ fn in_form(value: f64, form: Option<&str>) -> String {
         Some("percent") => percent(value),
         Some("bytes") => bytes(value),
         Some("seconds") => seconds(value),
+        Some(form) if form.starts_with("about|") => estimate(value, &form["about|".len()..]),
         Some(nouns) => {
             let (one, many) = nouns.split_once('|').unwrap_or((nouns, nouns));
             let number = number(value);
@@ -48,6 +50,18 @@ fn in_form(value: f64, form: Option<&str>) -> String {
             format!("{number} {noun}")
         }
     }
+}
+
+/// Counts of different things are exact up to here, and estimates above.
+const EXACT: f64 = 32.0;
+
+/// A count of different things: above [`EXACT`] with the word and the digits of an estimate.
+fn estimate(value: f64, noun: &str) -> String {
+    if value <= EXACT {
+        return in_form(value, Some(noun));
+    }
+    let unit = 10_f64.powf((value.log10().floor() - 1.0).max(0.0));
+    format!("about {}", in_form((value / unit).round() * unit, Some(noun)))
 }
 
 /// A number as a person reads it: three digits say enough of what is not whole.
@@ -120,6 +134,14 @@ mod tests {
         assert_eq!(with("{x|seconds}", 59.96), "60 s");
         assert_eq!(with("{x|seconds}", 602.9), "10 min");
         assert_eq!(with("{x|seconds}", 10_800.0), "3 h");
+    }
+
+    #[test]
+    fn estimates_are_told_as_such() {
+        assert_eq!(with("{x|about|host|hosts}", 1.0), "1 host");
+        assert_eq!(with("{x|about|host|hosts}", 32.0), "32 hosts");
+        assert_eq!(with("{x|about|host|hosts}", 218.0), "about 220 hosts");
+        assert_eq!(with("{x|about|host|hosts}", 61_234.0), "about 61000 hosts");
     }
 
     #[test]

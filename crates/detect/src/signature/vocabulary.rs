@@ -60,7 +60,7 @@ const SERVICES: &[(&str, &str)] = &[
         "victim_window",
         "target local_target protocol seconds flows flows_per_second finished unfinished unfinished_per_second \
          unfinished_share unfinished_per_port strays strays_per_second strays_per_port packets packets_per_second \
-         bytes_per_second answered_share sources ports flows_per_source",
+         bytes_per_second bytes_per_packet answered_share sources ports packets_per_port flows_per_source",
     ),
 ];
 
