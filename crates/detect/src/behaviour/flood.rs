@@ -20,9 +20,10 @@
 use lapwing_capture::Timestamp;
 use lapwing_decode::Address;
 use lapwing_flow::Flow;
-use lapwing_protocol::{Fact, LocalNetworks, Need, Observation, Observed, Scope, transport};
+use lapwing_protocol::{Fact, LocalNetworks, Need, Observation, Observed, Scope};
 
 use super::growth::new_share;
+use super::protocol_name;
 use crate::detector::{first_packet_from_responder, is_icmp_error};
 use crate::distinct::{Distinct, address_thing};
 use crate::evidence::{Evidence, Steps};
@@ -165,14 +166,6 @@ fn is_stray(flow: &Flow) -> bool {
 const SYN: usize = 1;
 const ACK: usize = 4;
 
-/// The protocol as rules name it: `ip` is what is neither TCP nor UDP nor ICMP.
-fn name(protocol: u8) -> &'static str {
-    match protocol {
-        1 | 6 | 17 | 58 => transport(protocol),
-        _ => "ip",
-    }
-}
-
 impl Victim {
     fn reset(&mut self, window: i64) {
         *self = Self { window, ..Self::default() };
@@ -250,7 +243,7 @@ impl Victim {
             fields: vec![
                 ("target", Value::Address(target)),
                 ("local_target", Value::Flag(local.scope(target) == Scope::Local)),
-                ("protocol", Value::Text(name(protocol).into())),
+                ("protocol", Value::Text(protocol_name(protocol).into())),
                 ("seconds", Value::Number(seconds)),
                 ("flows", count(self.flows)),
                 ("flows_per_second", rate(f64::from(self.flows))),

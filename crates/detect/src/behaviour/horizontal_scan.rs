@@ -2,7 +2,7 @@
 //!
 //! # What it sees
 //! Per source, transport and port (or ICMP request type): how many different hosts got attempts that came to nothing, in a
-//! minute, in five minutes and in six hours, and how many did talk. Emits service `host_window`.
+//! minute, in five minutes and in six hours, how many did talk, and how many opened whatever came of it. Emits service `host_window`.
 //!
 //! # Why it matters
 //! Worms and bot masters look for one weakness everywhere (ATT&CK T1046, T1595.001); ping sweeps look for prey (T1018).
@@ -21,12 +21,12 @@ use lapwing_flow::Flow;
 use lapwing_protocol::{Fact, LocalNetworks, Need, Observation, Observed, Scope, transport};
 
 use super::outcomes::Outcomes;
-use super::probe::{Outcome, Probe, Style, probe};
+use super::probe::{Outcome, Probe, Style, pack, probe, unpack};
 use super::second;
 use super::sweep::Sweep;
-use crate::distinct::{Distinct, address_thing};
+use crate::distinct::{Distinct, address_thing, share};
 use crate::evidence::{Evidence, Steps};
-use crate::first_sight::FirstSight;
+use crate::first_sight::{Earlier, FirstSight};
 use crate::table::Table;
 use crate::{Detector, DetectorInfo, Found, Measurement, Partition, SHARDS, Subject, Value};
 
@@ -42,7 +42,7 @@ pub(crate) const INFO: DetectorInfo = DetectorInfo {
     ],
 };
 
-/// Source and port pairs watched at a time, over all shards: 8,192 × at most 2.2 kB.
+/// Source and port pairs watched at a time, over all shards: 8,192 × at most 5.5 kB.
 const SOURCES: usize = 8_192;
 
 /// Places for sources with one host so far, over all shards: 16 bytes each.
@@ -65,7 +65,10 @@ pub struct HorizontalScan {
 #[derive(Debug, Default)]
 struct Source {
     failed: Distinct,
+    failed_long: Distinct,
     answered: Distinct,
+    answered_long: Distinct,
+    open: Distinct,
     short: Outcomes,
     long: Outcomes,
     outside: u32,
@@ -88,7 +91,7 @@ impl HorizontalScan {
     }
 
     fn ended(&mut self, flow: &Flow, time: Timestamp, found: &mut Found) {
-        let Some(probe) = probe(flow) else { return };
+        let Some(probe) = probe(flow).filter(|probe| probe.style != Style::Protocol) else { return };
         let key = (probe.source, probe.port, flow.protocol);
         let now = second(flow.start);
         let target = address_thing(&probe.target);
@@ -102,18 +105,18 @@ impl HorizontalScan {
                 if self.local.scope(probe.target) == Scope::Group {
                     return;
                 }
-                let earlier = self.first_sights.note(key, target, flow.start.nanos());
+                let how = pack(probe.style, probe.outcome);
+                let earlier = self.first_sights.note(key, target, flow.start.nanos(), how);
                 let Some(earlier) = earlier.filter(|earlier| earlier.thing != target) else { return };
                 let source = self.sources.entry(key);
-                // Only failures are noted, except of pings, whose first outcome is forgotten.
-                if probe.style != Style::Icmp {
-                    source.failed.insert(earlier.thing, second(Timestamp::from_nanos(earlier.nanos)), SHORT);
-                }
+                source.begin(earlier);
+                // What lay where is not remembered: the two lie alike.
+                source.outside = source.short.failed() * u32::from(self.local.scope(probe.target) == Scope::Outside);
                 source
             }
         };
         if answered {
-            source.answered.insert(target, now, SHORT);
+            source.answer(target, now);
             return;
         }
         let outside = self.local.scope(probe.target) == Scope::Outside;
@@ -126,6 +129,36 @@ impl HorizontalScan {
 }
 
 impl Source {
+    /// Takes in what came before the source was watched.
+    fn begin(&mut self, earlier: Earlier) {
+        let (now, outcome) = (second(Timestamp::from_nanos(earlier.nanos)), unpack(earlier.how).1);
+        if outcome == Outcome::Conversation {
+            self.answer(earlier.thing, now);
+            return;
+        }
+        self.failed.insert(earlier.thing, now, SHORT);
+        self.failed_long.insert(earlier.thing, now, LONG);
+        self.short.add_earlier(earlier);
+        self.long.add_earlier(earlier);
+        if outcome.is_open() {
+            self.open.insert(earlier.thing, now, LONG);
+        }
+    }
+
+    /// Takes in a conversation.
+    fn answer(&mut self, target: u32, now: u32) {
+        self.answered.insert(target, now, SHORT);
+        self.answered_long.insert(target, now, LONG);
+        self.open.insert(target, now, LONG);
+    }
+
+    /// Different hosts tried in vain within five minutes and six hours: no more than attempts, which are counted one by one.
+    fn failed_targets(&self, now: u32) -> (u32, u32) {
+        let short = self.failed.count(now, SHORT).min(self.short.failed());
+        let long = self.failed_long.count(now, LONG).min(self.long.failed());
+        (short, long.max(short))
+    }
+
     fn add(&mut self, probe: &Probe, flow: &Flow, now: u32, outside: bool) {
         let idle = now.saturating_sub(second(self.long.last));
         if self.long.failed() > 0 && idle > LONG {
@@ -136,8 +169,13 @@ impl Source {
         self.short.add(probe, flow);
         self.long.add(probe, flow);
         self.outside = self.outside.saturating_add(u32::from(outside));
+        let target = address_thing(&probe.target);
+        self.failed_long.insert(target, now, LONG);
+        if probe.outcome.is_open() {
+            self.open.insert(target, now, LONG);
+        }
         // One host tried again and again leaves no evidence.
-        if self.failed.insert(address_thing(&probe.target), now, SHORT) && self.long.failed() > 2 {
+        if self.failed.insert(target, now, SHORT) && self.long.failed() > 2 {
             self.evidence.note(flow);
             if self.peers.len() < 8 && !self.peers.contains(&probe.target) {
                 self.peers.push(probe.target);
@@ -152,8 +190,7 @@ impl Source {
         time: Timestamp,
         local: &LocalNetworks,
     ) -> Option<Measurement> {
-        let short = self.failed.count(now, SHORT);
-        let long = self.failed.count(now, LONG);
+        let (short, long) = self.failed_targets(now);
         let due = self.steps.reached(short, FLOOR);
         let slow_due = self.slow_steps.reached(long, 2 * FLOOR) && long > short;
         (due || slow_due).then(|| self.measurement(key, now, time, local))
@@ -168,7 +205,7 @@ impl Source {
         local: &LocalNetworks,
     ) -> Option<Measurement> {
         let last = second(self.long.last);
-        let (short, long) = (self.failed.count(last, SHORT), self.failed.count(last, LONG));
+        let (short, long) = self.failed_targets(last);
         if now.saturating_sub(last) > SHORT + MINUTE {
             return None;
         }
@@ -184,8 +221,8 @@ impl Source {
         time: Timestamp,
         local: &LocalNetworks,
     ) -> Measurement {
-        let failed = self.failed.count(now, SHORT);
-        let failed_long = self.failed.count(now, LONG).max(failed);
+        let (failed, failed_long) = self.failed_targets(now);
+        let failed_minute = self.failed.count(now, MINUTE).min(failed);
         let answered = self.answered.count(now, SHORT);
         let outcomes = if failed_long > failed { &self.long } else { &self.short };
         let count = |value: u32| Value::Count(u64::from(value));
@@ -206,13 +243,16 @@ impl Source {
                 ("protocol", Value::Text(transport(protocol).into())),
                 ("port", Value::Count(u64::from(port))),
                 ("style", Value::Text(outcomes.style().into())),
-                ("failed_targets_minute", count(self.failed.count(now, MINUTE))),
+                ("failed_targets_minute", count(failed_minute)),
                 ("failed_targets", count(failed)),
                 ("failed_targets_long", count(failed_long)),
                 ("answered_targets", count(answered)),
-                ("tried_targets_minute", count(self.failed.count(now, MINUTE) + self.answered.count(now, MINUTE))),
+                ("open_targets", count(self.open.count(now, LONG))),
+                ("tried_targets_minute", count(failed_minute + self.answered.count(now, MINUTE))),
                 ("tried_targets", count(failed + answered)),
-                ("failed_share", Value::Number(f64::from(failed_long) / f64::from((failed_long + answered).max(1)))),
+                ("failed_share", Value::Number(share(&self.failed, &self.answered, now, SHORT))),
+                ("failed_share_long", Value::Number(share(&self.failed_long, &self.answered_long, now, LONG))),
+                ("seconds", Value::Number(outcomes.last.seconds_since(outcomes.first))),
                 ("outside_share", Value::Number(f64::from(self.outside) / f64::from(self.short.failed().max(1)))),
                 ("refused", count(outcomes.refused)),
                 ("unanswered", count(outcomes.unanswered)),

@@ -51,3 +51,11 @@ use lapwing_capture::Timestamp;
 fn second(time: Timestamp) -> u32 {
     u32::try_from(time.seconds().max(0)).unwrap_or(u32::MAX)
 }
+
+/// The protocol as rules name it: `ip` is what is neither TCP nor UDP nor ICMP.
+fn protocol_name(protocol: u8) -> &'static str {
+    match protocol {
+        1 | 6 | 17 | 58 => lapwing_protocol::transport(protocol),
+        _ => "ip",
+    }
+}

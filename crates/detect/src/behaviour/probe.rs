@@ -36,17 +36,8 @@ pub(crate) enum Style {
 }
 
 impl Style {
-    pub(crate) const ALL: [Self; 9] = [
-        Self::Syn,
-        Self::Fin,
-        Self::Null,
-        Self::Xmas,
-        Self::Ack,
-        Self::Maimon,
-        Self::Udp,
-        Self::Icmp,
-        Self::Protocol,
-    ];
+    pub(crate) const ALL: [Self; 9] =
+        [Self::Syn, Self::Fin, Self::Null, Self::Xmas, Self::Ack, Self::Maimon, Self::Udp, Self::Icmp, Self::Protocol];
 
     pub(crate) const fn as_str(self) -> &'static str {
         match self {

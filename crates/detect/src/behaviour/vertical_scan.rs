@@ -3,8 +3,8 @@
 //! # What it sees
 //! Per source, target and transport: how many different ports got attempts that came to nothing (refused, unanswered,
 //! half open, or opened without a word), in a minute, in five minutes and in six hours; how many different ports did
-//! talk; by which style of packet. The ICMP port unreachables that the target sends back count as its refusals of UDP.
-//! Emits service `pair_window`.
+//! talk; which ports were open; by which style of packet. The ICMP port unreachables that the target sends back count as its
+//! refusals of UDP. Numbers of protocols other than TCP, UDP and ICMP count as ports do. Emits service `pair_window`.
 //!
 //! # Why it matters
 //! Whoever attacks a device first asks which services it runs (ATT&CK T1046, T1595.001).
@@ -19,16 +19,16 @@
 use lapwing_capture::Timestamp;
 use lapwing_decode::Address;
 use lapwing_flow::Flow;
-use lapwing_protocol::{Fact, LocalNetworks, Need, Observation, Observed, Scope, transport};
+use lapwing_protocol::{Fact, LocalNetworks, Need, Observation, Observed, Scope};
 
 use super::growth::new_share;
 use super::outcomes::Outcomes;
-use super::probe::{Outcome, Probe, probe};
-use super::second;
+use super::probe::{Outcome, Probe, Style, pack, probe, unpack};
 use super::sweep::Sweep;
-use crate::distinct::Distinct;
+use super::{protocol_name, second};
+use crate::distinct::{Distinct, share};
 use crate::evidence::{Evidence, Steps};
-use crate::first_sight::FirstSight;
+use crate::first_sight::{Earlier, FirstSight};
 use crate::table::Table;
 use crate::{Detector, DetectorInfo, Found, Measurement, Partition, SHARDS, Subject, Value};
 
@@ -44,7 +44,7 @@ pub(crate) const INFO: DetectorInfo = DetectorInfo {
     ],
 };
 
-/// Host pairs watched at a time, over all shards: 8,192 × at most 1.6 kB.
+/// Host pairs watched at a time, over all shards: 8,192 × at most 4.5 kB.
 const PAIRS: usize = 8_192;
 
 /// Places for pairs with one failed port so far, over all shards: 16 bytes each.
@@ -55,6 +55,9 @@ const REFUSING_PAIRS: usize = 4_096;
 
 const UDP: u8 = 17;
 
+/// In the place of a protocol's number: what is neither TCP nor UDP nor ICMP, whose numbers are the doors.
+const ANY_OTHER: u8 = 0;
+
 /// The windows in seconds: a burst, Zeek's scan interval, and a working half-day for slow scans.
 const MINUTE: u32 = 60;
 const SHORT: u32 = 300;
@@ -62,6 +65,9 @@ const LONG: u32 = 6 * 3600;
 
 /// Ports that a measurement names.
 const PORTS_NAMED: usize = 10;
+
+/// Open ports that are kept.
+const OPEN_KEPT: usize = 16;
 
 /// Different ports from which on a measurement is worth a rule's look.
 const FLOOR: u32 = 5;
@@ -86,7 +92,11 @@ struct Unreachables {
 #[derive(Debug, Default)]
 struct Pair {
     failed: Distinct,
+    failed_long: Distinct,
     answered: Distinct,
+    answered_long: Distinct,
+    /// Ports that were found open, whatever came of it, in order.
+    open: Vec<u16>,
     short: Outcomes,
     long: Outcomes,
     steps: Steps,
@@ -127,19 +137,17 @@ impl VerticalScan {
 
     fn ended(&mut self, flow: &Flow, time: Timestamp, found: &mut Found) {
         let Some(probe) = probe(flow) else { return };
-        let key = (probe.source, probe.target, flow.protocol);
+        let protocol = if probe.style == Style::Protocol { ANY_OTHER } else { flow.protocol };
+        let key = (probe.source, probe.target, protocol);
         let now = second(flow.start);
         if probe.outcome == Outcome::Conversation {
             // Who never failed is not watched.
             if let Some(pair) = self.pairs.get_mut(&key) {
-                pair.answered.insert(u32::from(probe.port), now, SHORT);
-                if pair.answered.count(now, SHORT) >= FLOOR {
-                    pair.evidence.note(flow);
-                }
+                pair.answer(&probe, flow, now);
             }
             return;
         }
-        if probe.style == super::probe::Style::Icmp {
+        if probe.style == Style::Icmp {
             return;
         }
         let port = u32::from(probe.port);
@@ -150,10 +158,11 @@ impl VerticalScan {
                 if self.local.scope(probe.target) == Scope::Group {
                     return;
                 }
-                let earlier = self.first_sights.note(key, port, flow.start.nanos());
+                let how = pack(probe.style, probe.outcome);
+                let earlier = self.first_sights.note(key, port, flow.start.nanos(), how);
                 let Some(earlier) = earlier.filter(|earlier| earlier.thing != port) else { return };
                 let pair = self.pairs.entry(key);
-                pair.failed.insert(earlier.thing, second(Timestamp::from_nanos(earlier.nanos)), SHORT);
+                pair.begin(earlier);
                 pair
             }
         };
@@ -176,7 +185,51 @@ fn refused(
     unreachables.get_mut(&(source, target)).map_or(0, |known| known.packets.round() as u32)
 }
 
+/// The first of `ports`, and whether there are more in all.
+fn named<T: ToString>(ports: &[T], all: usize) -> String {
+    let ports: Vec<String> = ports.iter().take(PORTS_NAMED).map(T::to_string).collect();
+    let rest = if all > ports.len() { ", …" } else { "" };
+    ports.join(", ") + rest
+}
+
 impl Pair {
+    /// Takes in what came before the pair was watched.
+    fn begin(&mut self, earlier: Earlier) {
+        let now = second(Timestamp::from_nanos(earlier.nanos));
+        self.failed.insert(earlier.thing, now, SHORT);
+        self.failed_long.insert(earlier.thing, now, LONG);
+        self.short.add_earlier(earlier);
+        self.long.add_earlier(earlier);
+        self.note_open(earlier.thing as u16, unpack(earlier.how).1);
+    }
+
+    fn note_open(&mut self, port: u16, outcome: Outcome) {
+        if outcome.is_open()
+            && self.open.len() < OPEN_KEPT
+            && let Err(place) = self.open.binary_search(&port)
+        {
+            self.open.insert(place, port);
+        }
+    }
+
+    /// Takes in a conversation.
+    fn answer(&mut self, probe: &Probe, flow: &Flow, now: u32) {
+        let port = u32::from(probe.port);
+        self.answered.insert(port, now, SHORT);
+        self.answered_long.insert(port, now, LONG);
+        self.note_open(probe.port, probe.outcome);
+        if self.answered.count(now, SHORT) >= FLOOR {
+            self.evidence.note(flow);
+        }
+    }
+
+    /// Different ports tried in vain within five minutes and six hours: no more than attempts, which are counted one by one.
+    fn failed_ports(&self, now: u32) -> (u32, u32) {
+        let short = self.failed.count(now, SHORT).min(self.short.failed());
+        let long = self.failed_long.count(now, LONG).min(self.long.failed());
+        (short, long.max(short))
+    }
+
     fn add(&mut self, probe: &Probe, flow: &Flow, now: u32) {
         let idle = now.saturating_sub(second(self.long.last));
         if self.long.failed() > 0 && idle > LONG {
@@ -186,6 +239,8 @@ impl Pair {
         }
         self.short.add(probe, flow);
         self.long.add(probe, flow);
+        self.failed_long.insert(u32::from(probe.port), now, LONG);
+        self.note_open(probe.port, probe.outcome);
         // One port tried again and again leaves no evidence.
         if self.failed.insert(u32::from(probe.port), now, SHORT) && self.long.failed() > 2 {
             self.evidence.note(flow);
@@ -199,8 +254,7 @@ impl Pair {
         time: Timestamp,
         unreachables: u32,
     ) -> Option<Measurement> {
-        let short = self.failed.count(now, SHORT);
-        let long = self.failed.count(now, LONG);
+        let (short, long) = self.failed_ports(now);
         let due = self.steps.reached(short, FLOOR);
         let slow_due = self.slow_steps.reached(long, 2 * FLOOR) && long > short;
         (due || slow_due).then(|| self.measurement(key, now, time, unreachables))
@@ -215,7 +269,7 @@ impl Pair {
         unreachables: u32,
     ) -> Option<Measurement> {
         let last = second(self.long.last);
-        let (short, long) = (self.failed.count(last, SHORT), self.failed.count(last, LONG));
+        let (short, long) = self.failed_ports(last);
         if now.saturating_sub(last) > SHORT + MINUTE {
             return None;
         }
@@ -225,13 +279,16 @@ impl Pair {
         (due || slow_due || refused_due).then(|| self.measurement(key, last, time, unreachables))
     }
 
-    /// Ten of the ports, in order.
+    /// Ten of the ports tried, in order.
     fn first_ports(&self, tried: u32) -> String {
-        let mut ports: Vec<u32> = self.failed.things().collect();
+        let mut ports: Vec<u32> = self.failed_long.things().collect();
         ports.sort_unstable();
-        ports.truncate(PORTS_NAMED);
-        let rest = if tried as usize > ports.len() { ", …" } else { "" };
-        ports.iter().map(u32::to_string).collect::<Vec<_>>().join(", ") + rest
+        named(&ports, tried as usize)
+    }
+
+    /// Ten of the open ports, in order.
+    fn open_ports(&self) -> String {
+        if self.open.is_empty() { "none".to_owned() } else { named(&self.open, self.open.len()) }
     }
 
     fn measurement(
@@ -242,8 +299,7 @@ impl Pair {
         unreachables: u32,
     ) -> Measurement {
         self.refused_said = unreachables;
-        let failed = self.failed.count(now, SHORT);
-        let failed_long = self.failed.count(now, LONG).max(failed);
+        let (failed, failed_long) = self.failed_ports(now);
         let answered = self.answered.count(now, SHORT);
         // A slow scan's sentence tells the long window's story.
         let outcomes = if failed_long > failed { &self.long } else { &self.short };
@@ -263,20 +319,22 @@ impl Pair {
             fields: vec![
                 ("source", Value::Address(source)),
                 ("target", Value::Address(target)),
-                ("protocol", Value::Text(transport(protocol).into())),
+                ("protocol", Value::Text(protocol_name(protocol).into())),
                 ("style", Value::Text(outcomes.style().into())),
-                ("failed_ports_minute", count(self.failed.count(now, MINUTE))),
+                ("failed_ports_minute", count(self.failed.count(now, MINUTE).min(failed))),
                 ("failed_ports", count(failed)),
                 ("failed_ports_long", count(failed_long)),
                 ("seconds", Value::Number(seconds)),
                 ("failed_ports_per_minute", Value::Number(f64::from(failed_long) * 60.0 / seconds)),
                 ("answered_ports", count(answered)),
-                ("failed_share", Value::Number(f64::from(failed_long) / f64::from((failed_long + answered).max(1)))),
+                ("failed_share", Value::Number(share(&self.failed, &self.answered, now, SHORT))),
+                ("failed_share_long", Value::Number(share(&self.failed_long, &self.answered_long, now, LONG))),
                 ("refused", count(outcomes.refused + refused)),
                 ("unanswered", count(outcomes.unanswered - refused)),
                 ("half_open", count(outcomes.half_open)),
                 ("empty", count(outcomes.empty)),
                 ("outcomes", Value::Text(outcomes.list(refused).into())),
+                ("open_ports", Value::Text(self.open_ports().into())),
                 ("ports", Value::Text(self.first_ports(failed_long).into())),
             ],
         }
@@ -382,8 +440,7 @@ mod tests {
         scan.advance(Timestamp::from_seconds(1_100), &mut found);
         let last = found.measurements.last().unwrap();
         assert_eq!(last.get("style"), Some(&Value::Text("UDP".into())));
-        // The first of all is not counted: whoever tries one port only is not watched.
-        assert_eq!((last.get("refused"), last.get("unanswered")), (Some(&Value::Count(7)), Some(&Value::Count(992))));
+        assert_eq!((last.get("refused"), last.get("unanswered")), (Some(&Value::Count(7)), Some(&Value::Count(993))));
     }
 
     #[test]
@@ -430,5 +487,33 @@ mod tests {
         }
         assert_eq!(scan.evicted(), 0, "who comes once takes no place");
         assert!(found.measurements.is_empty());
+    }
+
+    #[test]
+    fn what_was_found_open_is_told_though_the_scanner_ran_away() {
+        let (mut scan, mut found) = (VerticalScan::new(LocalNetworks::default()), Found::default());
+        for port in [80, 1, 2, 22, 3, 4, 443, 5, 6, 7] {
+            let shape = match port {
+                443 => Shape::Conversation,
+                22 | 80 => Shape::HalfOpen,
+                _ => Shape::Refused,
+            };
+            end(&mut scan, &flow("10.0.0.1:40000", &format!("10.0.0.2:{port}"), 6, shape), &mut found);
+        }
+        let last = found.measurements.last().unwrap();
+        assert_eq!(last.get("open_ports"), Some(&Value::Text("22, 80, 443".into())));
+        assert_eq!(last.get("outcomes"), Some(&Value::Text("7 refused, 2 half open".into())));
+        assert_eq!(last.get("failed_ports"), Some(&Value::Count(9)), "as many as there are attempts");
+    }
+
+    #[test]
+    fn numbers_of_other_protocols_are_doors_too() {
+        let (mut scan, mut found) = (VerticalScan::new(LocalNetworks::default()), Found::default());
+        for protocol in 60..80 {
+            end(&mut scan, &flow("10.0.0.1:0", "10.0.0.2:0", protocol, Shape::Unanswered), &mut found);
+        }
+        let last = found.measurements.last().unwrap();
+        assert_eq!(last.get("style"), Some(&Value::Text("IP protocol".into())));
+        assert!(ports_seen(&found).last() >= Some(&16));
     }
 }

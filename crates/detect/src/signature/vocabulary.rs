@@ -32,7 +32,7 @@ const SERVICES: &[(&str, &str)] = &[
     (
         "host_window",
         "source local_source protocol port style failed_targets_minute failed_targets failed_targets_long \
-         answered_targets tried_targets tried_targets_minute failed_share outside_share refused unanswered half_open empty \
+         answered_targets open_targets tried_targets tried_targets_minute failed_share failed_share_long seconds outside_share refused unanswered half_open empty \
          outcomes",
     ),
     (
@@ -48,7 +48,7 @@ const SERVICES: &[(&str, &str)] = &[
     (
         "pair_window",
         "source target protocol style failed_ports_minute failed_ports failed_ports_long failed_ports_per_minute seconds \
-         answered_ports failed_share refused unanswered half_open empty outcomes ports",
+         answered_ports failed_share failed_share_long refused unanswered half_open empty outcomes open_ports ports",
     ),
     (
         "reflection",
