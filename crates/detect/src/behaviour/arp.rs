@@ -3,7 +3,8 @@
 //! # What it sees
 //! Per link-layer address, over five minutes: how many IPv4 addresses it claimed, how many replies it sent that nobody had
 //! asked for, how many addresses it took that another held a moment ago, how often such an address went back and forth, and
-//! how many addresses it asked for. Emits service `arp`.
+//! how many addresses it asked for. Per address that many claim, how many: their link-layer addresses are forged, and none is
+//! measured by itself for it. Emits service `arp`.
 //!
 //! # Why it matters
 //! Whoever answers for the gateway reads and changes everything a device sends (ATT&CK T1557.002); whoever asks for every
@@ -45,6 +46,10 @@ const DEVICES: usize = 2_048;
 const WINDOW: u32 = 300;
 const MINUTE: u32 = 60;
 
+/// Claimants of one address from which on none of them is measured by itself: an owner, a spoofer and a pair that takes turns
+/// are four.
+const CROWD: u32 = 5;
+
 /// Addresses asked for within a minute from which on it is worth a rule's look.
 const ASKED_FLOOR: u32 = 20;
 
@@ -69,6 +74,18 @@ struct Holder {
     changed: u32,
     /// Who holds it by ordinary means: asks everybody under this name, or answered when asked, uncontested.
     own: Option<[u8; 6]>,
+    /// Present while it is contested.
+    crowd: Option<Box<Crowd>>,
+}
+
+/// Those who claim one contested address.
+#[derive(Debug, Default)]
+struct Crowd {
+    claimants: Distinct,
+    changes: u32,
+    first: Timestamp,
+    last: Timestamp,
+    steps: Steps,
 }
 
 #[derive(Debug, Default)]
@@ -78,7 +95,8 @@ struct Device {
     conflicts: u32,
     back_and_forth: u32,
     asked: Distinct,
-    first: Timestamp,
+    /// When it first claimed what it may not.
+    first: Option<Timestamp>,
     last: Timestamp,
     claim_steps: Steps,
     unasked_steps: Steps,
@@ -111,6 +129,7 @@ impl ArpWatch {
         }
         if arp.sender_address != [0; 4] {
             news = self.claim(arp, now);
+            found.measurements.extend(self.crowd(arp, now));
         }
         // Who sent the frame answers for it, whatever name it wrote into the packet: tools that restore the truth after a spoof
         // write the victim's.
@@ -123,6 +142,29 @@ impl ArpWatch {
         }
     }
 
+    /// What there is to say of the address that the sender claims, where many do.
+    fn crowd(&mut self, arp: &Arp, now: u32) -> Option<Measurement> {
+        let crowd = self.holders.get_mut(&(arp.vlan, arp.sender_address))?.crowd.as_mut()?;
+        let claimants = crowd.claimants.count(now, WINDOW);
+        let address = Address::v4(arp.sender_address);
+        (crowd.last == arp.time && crowd.steps.reached(claimants, CROWD)).then(|| Measurement {
+            time: arp.time,
+            service: "arp",
+            detector: INFO.name,
+            subject: Subject::Victim(address),
+            peers: Vec::new(),
+            first: crowd.first,
+            last: arp.time,
+            evidence: Vec::new(),
+            fields: vec![
+                ("mac", Value::Mac(arp.sender_mac)),
+                ("address", Value::Address(address)),
+                ("claimants", Value::Count(u64::from(claimants))),
+                ("turns", Value::Count(u64::from(crowd.changes))),
+            ],
+        })
+    }
+
     /// Notes that the sender holds its address, and what that changes.
     fn claim(&mut self, arp: &Arp, now: u32) -> News {
         let holder = self.holders.entry((arp.vlan, arp.sender_address));
@@ -133,12 +175,20 @@ impl ArpWatch {
         let is_fresh = now.saturating_sub(holder.claimed) <= WINDOW;
         if other && is_fresh {
             if now.saturating_sub(holder.changed) > WINDOW {
-                holder.changes = 0;
+                (holder.changes, holder.crowd) = (0, None);
             }
-            holder.changes += 1;
+            holder.changes = holder.changes.saturating_add(1);
             holder.changed = now;
-            news.conflict = true;
-            news.changes = holder.changes;
+            let before = holder.mac.map(mac_thing);
+            let crowd = holder.crowd.get_or_insert_with(|| Box::new(Crowd { first: arp.time, ..Crowd::default() }));
+            for claimant in before.into_iter().chain([mac_thing(arp.sender_mac)]) {
+                crowd.claimants.insert(claimant, now, WINDOW);
+            }
+            (crowd.changes, crowd.last) = (holder.changes, arp.time);
+            if crowd.claimants.count(now, WINDOW) < CROWD {
+                news.conflict = true;
+                news.changes = holder.changes;
+            }
         }
         holder.mac = Some(arp.sender_mac);
         holder.claimed = now;
@@ -155,11 +205,17 @@ impl ArpWatch {
             }
         } else if is_reply && arp.sender_address != arp.target_address {
             // Caches are refreshed one to one, where a capture may miss the question: its own address a device may repeat.
-            news.unasked = !is_own;
+            let is_crowded = holder.crowd.as_ref().is_some_and(|crowd| crowd.claimants.count(now, WINDOW) >= CROWD);
+            news.unasked = !is_own && !is_crowded;
         }
         news.own = holder.own == Some(arp.sender_mac);
         news
     }
+}
+
+/// A link-layer address as a thing to count.
+fn mac_thing([a, b, c, d, e, f]: [u8; 6]) -> u32 {
+    u32::from_be_bytes([c, d, e, f]) ^ u32::from(u16::from_be_bytes([a, b])).wrapping_mul(0x9e37_79b9)
 }
 
 impl Default for ArpWatch {
@@ -181,7 +237,7 @@ struct News {
 impl Device {
     fn take(&mut self, arp: &Arp, now: u32, news: &News) {
         if now.saturating_sub(second(self.last)) > WINDOW {
-            *self = Self { first: arp.time, known_as: self.known_as, ..Self::default() };
+            *self = Self { known_as: self.known_as, ..Self::default() };
         }
         self.last = arp.time;
         if arp.sender_address != [0; 4] {
@@ -198,6 +254,9 @@ impl Device {
         if news.own {
             self.known_as = Some(address);
         }
+        if news.unasked || news.conflict {
+            self.first.get_or_insert(arp.time);
+        }
         if (news.unasked || news.conflict) && self.contested.len() < 8 && !self.contested.contains(&address) {
             self.contested.push(address);
         }
@@ -213,6 +272,10 @@ impl Device {
 
     fn measurement(&self, mac: [u8; 6], now: u32, time: Timestamp) -> Measurement {
         let count = |value: u32| Value::Count(u64::from(value));
+        // What it asked for lately, or claimed wrongly before.
+        let asked = self.asked.since(now, MINUTE).filter(|_| self.asked.count(now, MINUTE) >= ASKED_FLOOR);
+        let asked = asked.map(|second| Timestamp::from_seconds(i64::from(second)));
+        let first = self.first.into_iter().chain(asked).min().unwrap_or(self.last);
         let mut peers = self.contested.clone();
         peers.sort_unstable();
         let contested = peers.iter().map(|address| address.ip().to_string()).collect::<Vec<_>>().join(", ");
@@ -222,7 +285,7 @@ impl Device {
             detector: INFO.name,
             subject: Subject::Device(mac),
             peers,
-            first: self.first,
+            first,
             last: self.last,
             evidence: Vec::new(),
             fields: vec![
@@ -359,5 +422,25 @@ mod tests {
             arp(5001, 1, 8, 7, 7, BROADCAST),
         ]);
         assert!(found.measurements.is_empty());
+    }
+
+    #[test]
+    fn many_claimants_of_one_address_are_one_matter() {
+        let packets: Vec<_> = (0..200)
+            .map(|step| arp(1000 + i64::from(step) / 10, 1 + u16::from(step % 2), step, 1, 7, BROADCAST))
+            .collect();
+        let found = run(&packets);
+        let about_address = |found: &&Measurement| found.subject == Subject::Victim(Address::v4([192, 168, 0, 1]));
+        let told = found.measurements.iter().filter(about_address).next_back().unwrap();
+        assert!(matches!(told.get("claimants"), Some(Value::Count(100..))));
+        assert!(found.measurements.len() - found.measurements.iter().filter(about_address).count() < CROWD as usize);
+    }
+
+    #[test]
+    fn a_sweep_begins_when_the_addresses_were_asked_for() {
+        let mut packets = vec![arp(900, 1, 9, 9, 1, BROADCAST)];
+        packets.extend((10..60).map(|host| arp(1100, 1, 9, 9, host, BROADCAST)));
+        let found = run(&packets);
+        assert_eq!(found.measurements.last().unwrap().first, Timestamp::from_seconds(1100));
     }
 }

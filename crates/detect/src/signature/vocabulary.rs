@@ -14,7 +14,7 @@ const SERVICES: &[(&str, &str)] = &[
     (
         "arp",
         "mac address known_as contested claimed_addresses unasked_replies conflicts back_and_forth asked_addresses \
-         asked_addresses_minute",
+         asked_addresses_minute claimants turns",
     ),
     (
         "beacon",
