@@ -3,8 +3,8 @@
 use lapwing_protocol::LocalNetworks;
 
 use crate::behaviour::{
-    self, ArpWatch, Beacon, BrokerSession, Exfiltration, Flood, HorizontalScan, Login, Newcomer, Reflection, Reflector,
-    SlowRequest, VerticalScan,
+    self, ArpWatch, Beacon, BrokerSession, Exfiltration, Flood, Guessed, HorizontalScan, Login, Newcomer, Reflection,
+    Reflector, ScatteredScan, SlowRequest, VerticalScan,
 };
 use crate::{Detector, DetectorInfo};
 
@@ -31,6 +31,7 @@ pub const DETECTORS: &[DetectorEntry] = &[
     DetectorEntry { info: &behaviour::BROKER_SESSION, build: |_| Box::new(BrokerSession) },
     DetectorEntry { info: &behaviour::EXFILTRATION, build: |config| Box::new(Exfiltration::new(config.local.clone())) },
     DetectorEntry { info: &behaviour::FLOOD, build: |config| Box::new(Flood::new(config.local.clone())) },
+    DetectorEntry { info: &behaviour::GUESSED, build: |_| Box::new(Guessed::new()) },
     DetectorEntry {
         info: &behaviour::HORIZONTAL_SCAN,
         build: |config| Box::new(HorizontalScan::new(config.local.clone())),
@@ -39,6 +40,10 @@ pub const DETECTORS: &[DetectorEntry] = &[
     DetectorEntry { info: &behaviour::NEWCOMER, build: |_| Box::new(Newcomer) },
     DetectorEntry { info: &behaviour::REFLECTION, build: |config| Box::new(Reflection::new(config.local.clone())) },
     DetectorEntry { info: &behaviour::REFLECTOR, build: |config| Box::new(Reflector::new(config.local.clone())) },
+    DetectorEntry {
+        info: &behaviour::SCATTERED_SCAN,
+        build: |config| Box::new(ScatteredScan::new(config.local.clone())),
+    },
     DetectorEntry { info: &behaviour::SLOW_REQUEST, build: |_| Box::new(SlowRequest::new()) },
     DetectorEntry {
         info: &behaviour::VERTICAL_SCAN,

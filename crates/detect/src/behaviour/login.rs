@@ -89,7 +89,7 @@ pub struct Login {
 }
 
 /// The name of the login service on `port`.
-fn login_service(port: u16) -> Option<&'static str> {
+pub(super) fn login_service(port: u16) -> Option<&'static str> {
     SERVICES.binary_search_by_key(&port, |(port, _)| *port).ok().map(|index| SERVICES[index].1)
 }
 
@@ -119,7 +119,8 @@ impl Login {
     }
 }
 
-fn looks_like_an_attempt(flow: &Flow, service: &str) -> bool {
+/// Whether a connection looks like a login that was refused, or was all there is to it.
+pub(super) fn looks_like_an_attempt(flow: &Flow, service: &str) -> bool {
     let (orig, resp) = (&flow.orig, &flow.resp);
     flow.protocol == 6
         && !first_packet_from_responder(flow)

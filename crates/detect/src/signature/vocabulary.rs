@@ -37,7 +37,7 @@ const SERVICES: &[(&str, &str)] = &[
     ),
     (
         "login",
-        "scope source local_source target targets port login_service attempts attempts_minute server_closed_share \
+        "scope source local_source target targets sources port login_service attempts attempts_minute server_closed_share \
          seconds_mean seconds_per_message sent_messages_mean sent_bytes_mean received_bytes_mean sent_spread received_spread",
     ),
     (
@@ -56,6 +56,7 @@ const SERVICES: &[(&str, &str)] = &[
     ),
     ("reflector", "client reflectors port reflector stranger asked_bytes answered_bytes times_asked"),
     ("slow_request", "source target port waiting sent_bytes_mean"),
+    ("source_window", "source style failed_targets failed_ports answered_targets failed_share seconds outcomes"),
     (
         "victim_window",
         "target local_target protocol seconds flows flows_per_second finished unfinished unfinished_per_second \
