@@ -46,9 +46,9 @@ const DEVICES: usize = 2_048;
 const WINDOW: u32 = 300;
 const MINUTE: u32 = 60;
 
-/// Claimants of one address from which on none of them is measured by itself: an owner, a spoofer and a pair that takes turns
-/// are four.
-const CROWD: u32 = 5;
+/// Claimants of one address from which on none of them is measured by itself: a pair that takes turns and a spoofer
+/// are three.
+const CROWD: u32 = 4;
 
 /// Addresses asked for within a minute from which on it is worth a rule's look.
 const ASKED_FLOOR: u32 = 20;
