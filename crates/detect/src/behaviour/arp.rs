@@ -431,7 +431,7 @@ mod tests {
             .collect();
         let found = run(&packets);
         let about_address = |found: &&Measurement| found.subject == Subject::Victim(Address::v4([192, 168, 0, 1]));
-        let told = found.measurements.iter().filter(about_address).next_back().unwrap();
+        let told = found.measurements.iter().rfind(about_address).unwrap();
         assert!(matches!(told.get("claimants"), Some(Value::Count(100..))));
         assert!(found.measurements.len() - found.measurements.iter().filter(about_address).count() < CROWD as usize);
     }
