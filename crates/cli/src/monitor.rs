@@ -128,7 +128,7 @@ impl Monitor {
         if self.follow.is_asked() {
             let prepared =
                 Prepared { detecting, scoring, report, left_out: rules.left_out, normal: normal.not_evaluated };
-            return self.follow_logs(&input, prepared, read_rules, stop, reload);
+            return self.follow_logs(&input, prepared, read_rules, &stop, reload);
         }
         let source = LiveSource::open(self.live(&mut input), Arc::clone(&stop), watch::tell)?;
         for warning in source.reports().iter().flat_map(|report| &report.warnings) {

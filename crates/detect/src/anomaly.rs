@@ -142,9 +142,8 @@ impl Anomaly {
         if let Some(feature) = contributions.first().map(|contribution| contribution.column)
             && let Some(other) = self.usual_enough(feature, row)
         {
-            let name = self.schema.features[feature].name;
             let value = self.schema.describe(feature, &other);
-            text.push_str(&format!("; with {name} {value} it would not have alerted"));
+            text.push_str(&format!("; had the first of these been about {value}, it would not have alerted"));
         }
         text.push('.');
         text
@@ -165,10 +164,10 @@ impl Anomaly {
     }
 
     fn reason(&self, feature: usize, row: &[f32]) -> String {
-        let name = self.schema.features[feature].name;
+        let meaning = self.schema.features[feature].meaning;
         let value = self.schema.describe(feature, row);
         let usual = self.schema.describe(feature, self.model.usual());
-        format!("{name} {value} (usually {usual})")
+        format!("{meaning}: {value} (usually {usual})")
     }
 }
 

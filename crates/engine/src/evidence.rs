@@ -202,8 +202,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("cut.pcap");
         let mut cut = Cut { path: path.clone(), writer: None, link: None, last_frame: 0, frames: 0 };
-        let mut batch = FrameBatch::default();
-        batch.first_number = 1;
+        let mut batch = FrameBatch { first_number: 1, ..FrameBatch::default() };
         for second in 0..count {
             let time = Timestamp::from_seconds(second as i64);
             batch.push(time, LinkType::ETHERNET, size as u32, 0, &vec![7; size]);

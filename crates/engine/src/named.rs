@@ -17,11 +17,17 @@ const MOST_SPANS: usize = 1 << 16;
 /// Detections about one subject that lie closer together are one time, as they are one alert.
 const QUIET: Duration = Duration::from_secs(60 * 60);
 
+/// A host, or a pair of hosts.
+type Hosts = (Address, Option<Address>);
+
+/// First and last moment.
+type Span = (Timestamp, Timestamp);
+
 /// Flows, and the times in which hosts or pairs of hosts were named.
 #[derive(Debug, Default)]
 pub(crate) struct Named {
     uids: HashSet<u64>,
-    spans: HashMap<(Address, Option<Address>), Vec<(Timestamp, Timestamp)>>,
+    spans: HashMap<Hosts, Vec<Span>>,
     count: usize,
     lost: u64,
 }
@@ -43,7 +49,7 @@ impl Named {
         };
         let (first, last) = (detection.first, detection.last);
         let spans = self.spans.entry(key).or_default();
-        let near = |span: &&mut (Timestamp, Timestamp)| first <= span.1.plus(QUIET) && span.0 <= last.plus(QUIET);
+        let near = |span: &&mut Span| first <= span.1.plus(QUIET) && span.0 <= last.plus(QUIET);
         if let Some(span) = spans.iter_mut().rev().find(near) {
             *span = (span.0.min(first), span.1.max(last));
         } else if self.count < MOST_SPANS {

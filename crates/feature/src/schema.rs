@@ -79,7 +79,7 @@ impl Schema {
         hasher.finalize().into()
     }
 
-    /// What a row says about one feature, for people: `3.2 kB`-like numbers in the feature's own unit, or its class.
+    /// What a row says about one feature, for people: `3.2 kB`, `1.5 min`, or its class.
     #[must_use]
     pub fn describe(&self, feature: usize, row: &[f32]) -> String {
         let before: usize = self.features.iter().take(feature).map(Feature::width).sum();
@@ -161,8 +161,31 @@ fn describe_number(value: f32, unit: &str) -> String {
         Some(unit) => (value.exp_m1(), unit),
         None => (value, unit),
     };
-    let digits = if value.abs() < 10.0 && value.fract().abs() > 0.005 { 2 } else { 0 };
-    format!("{value:.digits$} {unit}")
+    match unit {
+        "-1 to 1" => format!("{value:.2}"),
+        "ms" => in_steps(value, &[("ms", 1_000.0), ("s", 60.0), ("min", 60.0), ("h", f32::INFINITY)]),
+        "bytes" => in_steps(value, &BYTES),
+        "bytes/s" => format!("{}/s", in_steps(value, &BYTES)),
+        "packets" if value.round() == 1.0 => "1 packet".to_owned(),
+        "packets" => format!("{value:.0} packets"),
+        _ => in_steps(value, &[(unit, f32::INFINITY)]),
+    }
+}
+
+const BYTES: [(&str, f32); 4] = [("bytes", 1_000.0), ("kB", 1_000.0), ("MB", 1_000.0), ("GB", f32::INFINITY)];
+
+/// In the first unit in which the number stays below what makes one of the next.
+fn in_steps(mut value: f32, units: &[(&str, f32)]) -> String {
+    let mut name = "";
+    for (unit, next) in units {
+        name = unit;
+        if value.abs() < *next {
+            break;
+        }
+        value /= next;
+    }
+    let digits = usize::from(value.abs() < 10.0 && value.fract().abs() > 0.05);
+    format!("{value:.digits$} {name}")
 }
 
 /// Fills a row from left to right.
@@ -199,6 +222,17 @@ mod tests {
             assert_eq!(find(schema.name).map(Schema::hash), Some(schema.hash()));
         }
         assert!(find("no-such-schema").is_none());
+    }
+
+    #[test]
+    fn numbers_are_told_in_units_of_their_size() {
+        let told = |value: f32, unit| describe_number(value, unit);
+        assert_eq!(told(8_200_000_f32.ln_1p(), "ln(1 + bytes)"), "8.2 MB");
+        assert_eq!(told(90_000_f32.ln_1p(), "ln(1 + ms)"), "1.5 min");
+        assert_eq!(told(1_f32.ln_1p(), "ln(1 + packets)"), "1 packet");
+        assert_eq!(told(0.042, "-1 to 1"), "0.04");
+        assert_eq!(told(88.0, "bytes"), "88 bytes");
+        assert_eq!(told(177_f32.ln_1p(), "ln(1 + packets/s)"), "177 packets/s");
     }
 
     #[test]

@@ -77,18 +77,18 @@ impl Monitor {
         input: &Input,
         prepared: Prepared,
         rules: impl Fn() -> Result<Vec<SignatureSource>> + Send,
-        stop: Arc<AtomicBool>,
+        stop: &Arc<AtomicBool>,
         reload: Arc<AtomicBool>,
     ) -> Result<Outcome> {
         if input.pipeline.filter.is_some() {
             bail!("--filter looks at packets, and logs have none");
         }
         let mut source = Followed::open(&self.follow.config(input)?, tell)?;
-        let told = Told::new(self.sinks(input, self.written()?, &Arc::default())?, rules, Arc::clone(&stop));
+        let told = Told::new(self.sinks(input, self.written()?, &Arc::default())?, rules, Arc::clone(stop));
         let paths: Vec<String> = source.paths().map(|path| path.display().to_string()).collect();
         eprintln!("lapwing: following {}", paths.join(", "));
         if let Some(seconds) = self.duration {
-            let stop = Arc::clone(&stop);
+            let stop = Arc::clone(stop);
             thread::spawn(move || {
                 thread::sleep(Duration::from_secs(seconds));
                 stop.store(true, Ordering::Relaxed);
@@ -97,7 +97,7 @@ impl Monitor {
         let control = Control::default();
         let mut stage = Watching::new(prepared.detecting, told, reload, Heard::default);
         let run =
-            progress::watch(&control, || run_followed(&mut source, &prepared.scoring, &mut stage, &control, &stop))?;
+            progress::watch(&control, || run_followed(&mut source, &prepared.scoring, &mut stage, &control, stop))?;
         let (told, lost) = stage.finish(run.span.map(|(_, last)| last));
         let mut summary = Summary::of_logs(&run, &source.reports());
         summary.note_signatures(&prepared.report);
