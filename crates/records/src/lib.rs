@@ -6,9 +6,9 @@
 //! [`Window`] puts records in the order of time. What a file is, its content says ([`recognise`]), never its name. A line that
 //! cannot be read is counted and told with file and line, and costs nothing but itself.
 //!
-//! Reading is split in two. A *syntax* finds values in lines: Zeek's text ([`zeek`]), JSON lines ([`json`]), separated values
-//! ([`separated`]). A *vocabulary* says what a column means: Zeek's `conn.log` ([`conn`]), Suricata's EVE ([`eve`]), Argus's
-//! tables ([`argus`]). Another kind of Zeek log is another vocabulary. Nothing here reads the wall clock.
+//! Reading is split in two. A *syntax* finds values in lines: Zeek's text (`zeek`), JSON lines (`json`), separated values
+//! (`separated`). A *vocabulary* says what a column means: Zeek's `conn.log` (`conn`), Suricata's EVE (`eve`), Argus's
+//! tables (`argus`). Another kind of Zeek log is another vocabulary. Nothing here reads the wall clock.
 
 mod argus;
 mod conn;
