@@ -117,19 +117,22 @@ impl Inventory {
             device.is_settled = true;
             device.destinations.clear();
             device.offers.clear();
-            device.uses.clear();
         }
     }
 
-    /// What an alert named is not usual: what `device` was first seen to do with `peer` at `since` or later, and the services
-    /// that it offered or used for the first time since then, for nobody knows whose doing they are.
+    /// What an alert named is not usual: that `device` talks with the network of `peer`, if it first did so at `since` or later.
     pub fn unlearn(&mut self, device: Address, peer: Address, since: Timestamp) {
         if let Some(place) = self.by_address.get(&device) {
-            let device = &mut self.devices[*place as usize];
             let network = Prefix::of(peer);
-            device.destinations.accuse(since, |destination| destination == network);
-            device.offers.accuse(since, |_| true);
-            device.uses.accuse(since, |_| true);
+            let destinations = &mut self.devices[*place as usize].destinations;
+            destinations.accuse((since, Timestamp::MAX), |destination| destination == network);
+        }
+    }
+
+    /// What `device` offered for the first time while it was attacked is not usual: the attack may have opened it.
+    pub fn unlearn_offers(&mut self, device: Address, attack: (Timestamp, Timestamp)) {
+        if let Some(place) = self.by_address.get(&device) {
+            self.devices[*place as usize].offers.accuse(attack, |_| true);
         }
     }
 

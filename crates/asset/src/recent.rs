@@ -79,10 +79,11 @@ impl<T: PartialEq + Copy, const MOST: usize> Recent<T, MOST> {
         Some(before)
     }
 
-    /// Accuses what `which` picks of the things first seen in the second of `since` or later. They are kept, so that they do
+    /// Accuses what `which` picks of the things first seen in the seconds from `first` to `last`. They are kept, so that they do
     /// not come as something new again.
-    pub fn accuse(&mut self, since: Timestamp, which: impl Fn(T) -> bool) {
-        for seen in self.seen.iter_mut().filter(|seen| seen.first >= whole(since) && which(seen.what)) {
+    pub fn accuse(&mut self, (first, last): (Timestamp, Timestamp), which: impl Fn(T) -> bool) {
+        let seconds = whole(first)..=whole(last);
+        for seen in self.seen.iter_mut().filter(|seen| seconds.contains(&seen.first) && which(seen.what)) {
             seen.accused = true;
         }
     }
@@ -133,10 +134,11 @@ mod tests {
         assert_eq!(recent.note(1, at(3)), None);
         assert_eq!(recent.note(3, at(4)), Some(Before { known: 2, newest: Some(at(2)), displaced: Some(2) }));
         assert!(recent.contains(1) && !recent.contains(2));
-        recent.accuse(at(5), |thing| thing == 3);
+        recent.accuse((at(5), at(9)), |thing| thing == 3);
+        recent.accuse((at(1), at(3)), |thing| thing == 3);
         recent.clear();
-        assert!(recent.contains(3), "it was there before");
-        recent.accuse(at(4), |thing| thing == 3);
+        assert!(recent.contains(3), "it came at another time");
+        recent.accuse((at(4), at(9)), |thing| thing == 3);
         assert_eq!(recent.note(3, at(6)), None, "it was told");
         recent.clear();
         assert!(!recent.contains(3));

@@ -7,7 +7,7 @@ use lapwing_alert::{Alert, AlertConfig, Merger};
 use lapwing_asset::{Change, Inventory, InventorySettings};
 use lapwing_capture::Timestamp;
 use lapwing_detect::signature::{self, LoadReport, SignatureSource, Signatures};
-use lapwing_detect::{Anomaly, DetectConfig, Detection, Found, Subject};
+use lapwing_detect::{Anomaly, DetectConfig, Detection, Found, SWEEP_SECONDS, Subject};
 use lapwing_flow::Reported;
 use lapwing_protocol::{LocalNetworks, Observed};
 
@@ -40,9 +40,6 @@ pub struct Raised {
     /// (`NAME_evicted`): for the summary's coverage, without zeros.
     pub lost: BTreeMap<String, u64>,
 }
-
-/// Seconds after which the longest window of a detector has ended.
-const LONGEST_WINDOW: i64 = 61;
 
 /// A model's judge with the places of its rows and scores in the run.
 struct Judge {
@@ -127,7 +124,7 @@ impl Detecting {
         if let Some(last) = last {
             self.advance(Timestamp::from_seconds(last.seconds().saturating_add(1)));
             // By then every window has ended, and says what it has not said yet.
-            self.advance(Timestamp::from_seconds(last.seconds().saturating_add(LONGEST_WINDOW)));
+            self.advance(Timestamp::from_seconds(last.seconds().saturating_add(1 + SWEEP_SECONDS)));
         }
     }
 
@@ -203,16 +200,21 @@ impl Noticed {
     }
 }
 
-/// What a detection names is not usual, whatever the inventory has made of it in the meantime.
+/// What a detection names is not usual, whatever the inventory has made of it in the meantime: that these hosts talk with each
+/// other, and what those acted upon first offered while it went on.
 fn unlearn(inventory: &mut Inventory, detection: &Detection) {
-    let (device, target) = match detection.subject {
-        Subject::Host(address) | Subject::Victim(address) => (address, None),
-        Subject::HostPair { source, target } => (source, Some(target)),
+    let (host, targets) = match &detection.subject {
+        Subject::Host(actor) => (actor, detection.peers.as_slice()),
+        Subject::HostPair { source, target } => (source, std::slice::from_ref(target)),
+        Subject::Victim(victim) => (victim, std::slice::from_ref(victim)),
         Subject::Device(_) | Subject::Network => return,
     };
-    for peer in target.iter().chain(&detection.peers) {
-        inventory.unlearn(device, *peer, detection.first);
-        inventory.unlearn(*peer, device, detection.first);
+    for peer in targets.iter().chain(&detection.peers) {
+        inventory.unlearn(*host, *peer, detection.first);
+        inventory.unlearn(*peer, *host, detection.first);
+    }
+    for target in targets {
+        inventory.unlearn_offers(*target, (detection.first, detection.last));
     }
 }
 

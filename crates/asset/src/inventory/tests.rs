@@ -196,6 +196,19 @@ fn a_full_inventory_keeps_who_talks() {
 }
 
 #[test]
+fn a_service_that_an_attack_opened_is_not_learnt_and_others_are() {
+    let mut inventory = home();
+    for (port, seconds) in [(554, 100), (23, 200), (80, 300)] {
+        ended(&mut inventory, &flow((inside(66), GUEST), (inside(22), CAMERA), port, seconds));
+    }
+    inventory.unlearn_offers(inside(22), (at(150), at(250)));
+    inventory.unlearn(inside(22), inside(66), at(0));
+    inventory.settle();
+    let mut news = |port| ended(&mut inventory, &flow((inside(66), GUEST), (inside(22), CAMERA), port, 400)).len();
+    assert_eq!([554, 23, 80].map(&mut news), [0, 1, 0]);
+}
+
+#[test]
 fn who_claims_every_address_holds_a_few() {
     let mut inventory = home();
     for address in 30..=254 {
