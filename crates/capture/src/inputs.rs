@@ -42,7 +42,7 @@ impl Inputs {
             return Err(SourceError::TooManyInputs { count: paths.len(), limit: Self::LIMIT });
         }
         let count = Arc::default();
-        let total = paths.iter().map(|path| size(path)).sum();
+        let total = paths.iter().map(|path| size_on_disk(path)).sum();
         let reading = match paths {
             [] => return Err(SourceError::NoInput),
             [path] => Reading::One(Box::new(CaptureFile::open(path, 0, &count)?)),
@@ -114,8 +114,9 @@ fn open_several(paths: &[PathBuf], count: &Arc<AtomicU64>) -> Result<Merge, Sour
     }
 }
 
-/// Bytes of a file on the disk; `None` for standard input and pipes.
-fn size(path: &Path) -> Option<u64> {
+/// Bytes of an input on the disk; `None` for standard input (`-`) and pipes, none of what is not there.
+#[must_use]
+pub fn size_on_disk(path: &Path) -> Option<u64> {
     match std::fs::metadata(path) {
         Ok(found) if found.is_file() => Some(found.len()),
         // It will be refused, and nothing read of it.

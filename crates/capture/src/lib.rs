@@ -53,7 +53,7 @@ pub use batch::{Frame, FrameBatch, FrameIndex};
 pub use error::{Problem, SourceError};
 pub use filter::{Filter, FilterError, Instruction, Program};
 pub use folder::{Expansion, expand};
-pub use inputs::Inputs;
+pub use inputs::{Inputs, size_on_disk};
 pub use link::LinkType;
 #[cfg(target_os = "linux")]
 pub use live::{
@@ -63,5 +63,6 @@ pub use live::{
 pub use recorder::{Recorder, RecorderEvent, Rotation};
 pub use report::{Compression, Format, InputReport};
 pub use source::{Position, Progress, Source};
+pub use stream::Counted;
 pub use timestamp::Timestamp;
 pub use writer::{PcapWriter, Resolution, WriteError};

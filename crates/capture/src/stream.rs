@@ -48,9 +48,9 @@ impl Stream {
     pub(crate) fn open(path: &Path, count: &Arc<AtomicU64>) -> io::Result<Self> {
         let count = Arc::clone(count);
         if is_standard_input(path) {
-            return Self::new(Counted { inner: io::stdin(), count });
+            return Self::new(Counted::new(io::stdin(), count));
         }
-        Self::new(Counted { inner: File::open(path)?, count })
+        Self::new(Counted::new(File::open(path)?, count))
     }
 
     /// Opens a file at `offset`, counted after decompression: a compressed file is decompressed up to there again.
@@ -60,7 +60,7 @@ impl Stream {
             let mut file = File::open(path)?;
             file.seek(SeekFrom::Start(offset))?;
             stream.head.clear();
-            stream.inner = Box::new(Counted { inner: file, count: Arc::clone(count) });
+            stream.inner = Box::new(Counted::new(file, Arc::clone(count)));
         } else {
             io::copy(&mut stream.inner.by_ref().take(offset), &mut io::sink())?;
         }
@@ -140,10 +140,18 @@ fn buffered<R: Read>(head: Vec<u8>, inner: R) -> BufReader<Chain<Cursor<Vec<u8>>
     BufReader::with_capacity(COMPRESSED_CHUNK, Cursor::new(head).chain(inner))
 }
 
-/// Counts what is read.
-struct Counted<R> {
+/// A reader that adds the bytes it gives to a count, which a progress bar looks at from elsewhere.
+#[derive(Debug)]
+pub struct Counted<R> {
     inner: R,
     count: Arc<AtomicU64>,
+}
+
+impl<R> Counted<R> {
+    /// Counts what is read from `inner`.
+    pub const fn new(inner: R, count: Arc<AtomicU64>) -> Self {
+        Self { inner, count }
+    }
 }
 
 impl<R: Read> Read for Counted<R> {

@@ -10,6 +10,7 @@ mod doctor;
 mod features;
 mod flows;
 mod input;
+mod judge;
 mod models;
 #[cfg(target_os = "linux")]
 mod monitor;

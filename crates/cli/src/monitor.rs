@@ -24,8 +24,8 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use crate::baseline::Normal;
 use crate::delivery::Delivering;
 use crate::input::{Input, RunOptions, all_read};
+use crate::judge::JudgeOptions;
 use crate::sandbox::Sandbox;
-use crate::signatures::Rules;
 use crate::sources::Named;
 use crate::{Outcome, output};
 use follow::Prepared;
@@ -50,18 +50,8 @@ pub(crate) struct Monitor {
     list_interfaces: bool,
     #[command(flatten)]
     options: RunOptions,
-    /// Learn what is normal from this trusted capture first; repeatable
-    #[arg(long, value_name = "FILE")]
-    baseline: Vec<PathBuf>,
-    /// Judge flows by this trained model; repeatable
-    #[arg(long, value_name = "FILE")]
-    model: Vec<PathBuf>,
-    /// Signatures (Sigma rules) to use besides the shipped ones: a file or a folder; repeatable; SIGHUP reads them anew
-    #[arg(long, value_name = "DIR")]
-    signatures: Vec<PathBuf>,
-    /// Do not use the shipped signatures
-    #[arg(long)]
-    no_shipped_signatures: bool,
+    #[command(flatten)]
+    judge: JudgeOptions,
     /// The form; without it what --output ends in (.jsonl, .eve), else a table on a terminal and jsonl elsewhere
     #[arg(long, value_enum)]
     format: Option<Form>,
@@ -107,12 +97,12 @@ impl Monitor {
             return Ok(Outcome::Done);
         }
         let mut input = self.options.settle()?;
-        let rules = Rules::read(&input.settings.signatures, &self.signatures, self.no_shipped_signatures)?;
+        let rules = self.judge.rules(&input.settings.signatures)?;
         let read_rules = self.rules(&input);
         let (stop, reload) = signals()?;
         let control = Control::default();
-        let trusted = Named::of(&self.baseline);
-        let normal = Normal::read(&input, &self.model, &trusted, &rules.sources, &control)?;
+        let trusted = Named::of(&self.judge.baseline);
+        let normal = Normal::read(&input, &self.judge.model, &trusted, &rules.sources, &control)?;
         if let Some(baseline) = &normal.summary {
             all_read(baseline).context("the baseline")?;
         }
@@ -206,7 +196,7 @@ impl Monitor {
 
     /// Gives up what is not needed to go on: reading rules anew, writing where alerts and frames are written.
     fn fence(&self, input: &Input) -> Result<String> {
-        let rules = input.settings.signatures.folders.iter().chain(&self.signatures);
+        let rules = input.settings.signatures.folders.iter().chain(&self.judge.signatures);
         let mut sandbox = Sandbox {
             // A file that is replaced is another file of the same folder.
             read: rules.map(|path| if path.is_dir() { path.clone() } else { folder_of(path) }).collect(),
@@ -228,9 +218,8 @@ impl Monitor {
 
     /// Reads the rules, then and whenever asked to again.
     fn rules(&self, input: &Input) -> impl Fn() -> Result<Vec<SignatureSource>> + Send + use<> {
-        let (settings, more) = (input.settings.signatures.clone(), self.signatures.clone());
-        let without_shipped = self.no_shipped_signatures;
-        move || Ok(Rules::read(&settings, &more, without_shipped)?.sources)
+        let (judge, settings) = (self.judge.clone(), input.settings.signatures.clone());
+        move || Ok(judge.rules(&settings)?.sources)
     }
 
     /// The source filters and counts, so that the pipeline takes all it gets.

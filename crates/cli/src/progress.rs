@@ -44,21 +44,27 @@ fn with_bar<T>(control: &Control, work: impl FnOnce() -> T) -> T {
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
         let bar = scope.spawn(|| draw(control, &done));
-        let _over = Over { done: &done, bar: bar.thread().clone() };
+        let _over = Over::new(&done, &bar);
         work()
     })
 }
 
-/// Ends the bar when the work is over, panicking or not.
-struct Over<'a> {
+/// Ends what goes on beside some work when the work is over, panicking or not: says so, and wakes its thread.
+pub(crate) struct Over<'a> {
     done: &'a AtomicBool,
-    bar: thread::Thread,
+    beside: thread::Thread,
+}
+
+impl<'a> Over<'a> {
+    pub(crate) fn new<T>(done: &'a AtomicBool, beside: &thread::ScopedJoinHandle<'_, T>) -> Self {
+        Self { done, beside: beside.thread().clone() }
+    }
 }
 
 impl Drop for Over<'_> {
     fn drop(&mut self) {
         self.done.store(true, Ordering::Relaxed);
-        self.bar.unpark();
+        self.beside.unpark();
     }
 }
 

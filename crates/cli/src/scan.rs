@@ -14,6 +14,7 @@ use lapwing_store::{Pressure, Recorder, Store};
 use crate::baseline::Normal;
 use crate::delivery::Delivering;
 use crate::input::{Input, InputOptions, Ran, all_read};
+use crate::judge::JudgeOptions;
 use crate::output::Output;
 use crate::report::{self, Format};
 use crate::signatures::Rules;
@@ -27,18 +28,8 @@ use crate::{Outcome, baseline, store, told};
 pub(crate) struct Scan {
     #[command(flatten)]
     input: InputOptions,
-    /// Learn what is normal from this trusted capture first; repeatable
-    #[arg(long, value_name = "FILE")]
-    baseline: Vec<PathBuf>,
-    /// Judge flows by this trained model; repeatable
-    #[arg(long, value_name = "FILE")]
-    model: Vec<PathBuf>,
-    /// Signatures (Sigma rules) to use besides the shipped ones: a file or a folder; repeatable
-    #[arg(long, value_name = "DIR")]
-    signatures: Vec<PathBuf>,
-    /// Do not use the shipped signatures
-    #[arg(long)]
-    no_shipped_signatures: bool,
+    #[command(flatten)]
+    judge: JudgeOptions,
     /// Scan each input by itself instead of merging them into one timeline
     #[arg(long)]
     separate: bool,
@@ -87,18 +78,18 @@ impl Scan {
             bail!("--evidence reads the input a second time, which standard input does not allow; name a file");
         }
         let input = self.input.settle()?;
-        let (inputs, trusted) = (Named::of(&self.input.inputs), Named::of(&self.baseline));
+        let (inputs, trusted) = (Named::of(&self.input.inputs), Named::of(&self.judge.baseline));
         baseline::refuse_own(&trusted, &inputs)?;
-        let rules = Rules::read(&input.settings.signatures, &self.signatures, self.no_shipped_signatures)?;
+        let rules = self.judge.rules(&input.settings.signatures)?;
         let settings = self.input.config().into_iter().collect();
-        let read = [inputs.list(), trusted.list(), self.model.clone(), rules.files.clone(), settings].concat();
+        let read = [inputs.list(), trusted.list(), self.judge.model.clone(), rules.files.clone(), settings].concat();
         let mut out = Output::open(self.output.as_deref(), &read)?;
         let delivering = self.deliver.then(|| Delivering::now(&input.settings)).transpose()?;
         let (store, mut recorder) = store::record(self.store.as_deref(), &input.settings, Pressure::Wait)?.unzip();
         let mut summary = Summary::default();
         summary.not_evaluated.extend(rules.left_out.clone());
         let control = Control::default();
-        let mut normal = Normal::read(&input, &self.model, &trusted, &rules.sources, &control)?;
+        let mut normal = Normal::read(&input, &self.judge.model, &trusted, &rules.sources, &control)?;
         summary.not_evaluated.extend(normal.not_evaluated.clone());
         summary.baseline.clone_from(&normal.summary);
 

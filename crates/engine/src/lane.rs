@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use lapwing_decode::Buffers;
 use lapwing_feature::Schema;
-use lapwing_flow::{FlowCounters, FlowTables};
+use lapwing_flow::{Flow, FlowCounters, FlowTables};
 use lapwing_learn::{Model, Rows};
 use lapwing_protocol::LocalNetworks;
 
@@ -36,6 +36,27 @@ impl Scoring {
             self.schemas.len() - 1
         })
     }
+
+    /// Writes the rows of flows that ended, in their order, behind those in `output`, and scores all of them.
+    pub(crate) fn score<'a>(&self, flows: impl Iterator<Item = &'a Flow>, output: &mut LaneOutput) {
+        const FITS: &str = "a model is only paired with the schema it was trained on";
+        if self.schemas.is_empty() {
+            return;
+        }
+        let LaneOutput { rows, scores, ended, .. } = output;
+        rows.resize_with(self.schemas.len(), Vec::new);
+        scores.resize_with(self.models.len(), Vec::new);
+        for flow in flows {
+            *ended += 1;
+            for (schema, rows) in self.schemas.iter().zip(rows.iter_mut()) {
+                schema.append_row(flow, &self.local, rows);
+            }
+        }
+        for ((schema, model), scores) in self.models.iter().zip(scores) {
+            let rows = Rows::new(model.width(), &rows[*schema]).expect(FITS);
+            model.score_into(rows, scores).expect(FITS);
+        }
+    }
 }
 
 /// How long scoring took, and how many rows it scored.
@@ -58,7 +79,10 @@ impl Lane {
             None => self.packets(work, output),
         }
         let begun = Instant::now();
-        let rows = score(scoring, output);
+        let events = std::mem::take(&mut output.events);
+        scoring.score(events.iter().filter(|event| ended(event)).map(|event| &event.flow), output);
+        output.events = events;
+        let rows = output.ended as u64;
         let packets = work.lanes.get(self.lane).map_or(0, Vec::len) as u64;
         ScoringTime { packets, time: begun.elapsed(), rows }
     }
@@ -80,27 +104,4 @@ impl Lane {
         }
         self.tables.process(packets, rest, buffers, &mut output.events);
     }
-}
-
-const FITS: &str = "a model is only paired with the schema it was trained on";
-
-/// Writes the rows of the flows that ended, and scores them; returns how many there were.
-fn score(scoring: &Scoring, output: &mut LaneOutput) -> u64 {
-    if scoring.schemas.is_empty() {
-        return 0;
-    }
-    let LaneOutput { events, rows, scores, ended: ends, .. } = output;
-    rows.resize_with(scoring.schemas.len(), Vec::new);
-    scores.resize_with(scoring.models.len(), Vec::new);
-    for event in events.iter().filter(|event| ended(event)) {
-        *ends += 1;
-        for (schema, rows) in scoring.schemas.iter().zip(rows.iter_mut()) {
-            schema.append_row(&event.flow, &scoring.local, rows);
-        }
-    }
-    for ((schema, model), scores) in scoring.models.iter().zip(scores) {
-        let rows = Rows::new(model.width(), &rows[*schema]).expect(FITS);
-        model.score_into(rows, scores).expect(FITS);
-    }
-    *ends as u64
 }

@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 use lapwing_capture::Timestamp;
 use lapwing_detect::DETECTORS;
 use lapwing_flow::Reported;
-use lapwing_learn::Rows as Matrix;
 use lapwing_protocol::{Fact, Observation, Observed};
 use lapwing_records::{Followed, LogInputs, Record, Window};
 
@@ -260,34 +259,20 @@ impl<'a> Feed<'a> {
 
     /// Writes and scores the rows of the connections that ended and carry what every schema needs; returns their places.
     fn score(&mut self, records: &[Record]) -> Vec<usize> {
-        let (scoring, output) = (self.scoring, &mut self.output);
-        output.clear();
         let mut places = Vec::new();
-        output.rows.resize_with(scoring.schemas.len(), Vec::new);
-        output.scores.resize_with(scoring.models.len(), Vec::new);
-        for (record, place) in records.iter().zip(0..) {
-            if record.open {
+        for (record, place) in records.iter().zip(0..).filter(|(record, _)| !record.open) {
+            let mut schemas = self.scoring.schemas.iter();
+            let Some(lacking) = schemas.find_map(|schema| Some((schema.name, schema.lacks(record.facts)?))) else {
+                places.push(place);
                 continue;
-            }
-            let lacking = scoring.schemas.iter().find_map(|schema| Some((schema.name, schema.lacks(record.facts)?)));
-            if let Some((schema, fact)) = lacking {
-                self.run.without_row += 1;
-                if !self.run.schemas.contains(&(schema, fact)) {
-                    self.run.schemas.push((schema, fact));
-                }
-                continue;
-            }
-            places.push(place);
-            output.ended += 1;
-            for (schema, rows) in scoring.schemas.iter().zip(&mut output.rows) {
-                schema.append_row(&record.flow, &scoring.local, rows);
+            };
+            self.run.without_row += 1;
+            if !self.run.schemas.contains(&lacking) {
+                self.run.schemas.push(lacking);
             }
         }
-        const FITS: &str = "a model is only paired with the schema it was trained on";
-        for ((schema, model), scores) in scoring.models.iter().zip(&mut output.scores) {
-            let rows = Matrix::new(model.width(), &output.rows[*schema]).expect(FITS);
-            model.score_into(rows, scores).expect(FITS);
-        }
+        self.output.clear();
+        self.scoring.score(places.iter().map(|place| &records[*place].flow), &mut self.output);
         places
     }
 }

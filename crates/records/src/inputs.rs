@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use lapwing_capture::{Position, Timestamp};
+use lapwing_capture::{Position, Timestamp, size_on_disk};
 
 use crate::file::LogFile;
 use crate::open::Opened;
@@ -50,7 +50,7 @@ impl LogInputs {
     /// # Errors
     /// When no log is left: the error of the first.
     pub fn open(paths: &[PathBuf]) -> Result<Self, LogError> {
-        let mut inputs = Self::empty(paths.iter().map(|path| size(path)).sum());
+        let mut inputs = Self::empty(paths.iter().map(|path| size_on_disk(path)).sum());
         let mut first_error = None;
         for path in paths {
             match LogFile::open(path, &inputs.count) {
@@ -191,15 +191,6 @@ impl Log {
         if let Some(file) = self.file.take() {
             self.report = file.report;
         }
-    }
-}
-
-/// Bytes of a file on the disk; `None` for standard input and pipes.
-fn size(path: &Path) -> Option<u64> {
-    match std::fs::metadata(path) {
-        Ok(found) if found.is_file() => Some(found.len()),
-        Err(_) if path.as_os_str() != "-" => Some(0),
-        _ => None,
     }
 }
 

@@ -4,10 +4,10 @@ use std::fs::File;
 use std::io::{self, BufReader, Cursor, Read};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 
 use flate2::bufread::MultiGzDecoder;
-use lapwing_capture::Compression;
+use lapwing_capture::{Compression, Counted};
 
 use crate::recognise::{HEAD, Recognised, recognise};
 
@@ -30,9 +30,9 @@ impl Opened {
     pub(crate) fn open(path: &Path, count: &Arc<AtomicU64>) -> io::Result<Self> {
         let count = Arc::clone(count);
         if path.as_os_str() == "-" {
-            return Self::new(Counted { inner: io::stdin(), count });
+            return Self::new(Counted::new(io::stdin(), count));
         }
-        Self::new(Counted { inner: File::open(path)?, count })
+        Self::new(Counted::new(File::open(path)?, count))
     }
 
     /// Looks at the first bytes and puts the decompressor they ask for in front.
@@ -76,18 +76,4 @@ pub fn peek(mut reader: Box<dyn Read + Send>) -> io::Result<(Recognised, Box<dyn
     let recognised =
         Opened::new(Cursor::new(head.clone())).map_or(Recognised::Nothing, |opened| recognise(&opened.head));
     Ok((recognised, Box::new(Cursor::new(head).chain(reader))))
-}
-
-/// Counts what is read.
-struct Counted<R> {
-    inner: R,
-    count: Arc<AtomicU64>,
-}
-
-impl<R: Read> Read for Counted<R> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let read = self.inner.read(into)?;
-        self.count.fetch_add(read as u64, Ordering::Relaxed);
-        Ok(read)
-    }
 }

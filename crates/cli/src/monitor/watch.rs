@@ -10,6 +10,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use lapwing_capture::{InterfaceStatus, LiveEvent, LiveStatus, RecorderEvent};
 use lapwing_engine::{Control, Heard, Summary};
 
+use crate::progress::Over;
+
 const REFRESH: Duration = Duration::from_millis(250);
 
 /// Tells what happens to interfaces.
@@ -77,22 +79,9 @@ pub(super) fn watch<T>(
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
         let watcher = scope.spawn(|| keep_watch(status, control, stop, duration, line, &done));
-        let _over = Over { done: &done, watcher: watcher.thread().clone() };
+        let _over = Over::new(&done, &watcher);
         work()
     })
-}
-
-/// Ends the watch when the work is over, panicking or not.
-struct Over<'a> {
-    done: &'a AtomicBool,
-    watcher: thread::Thread,
-}
-
-impl Drop for Over<'_> {
-    fn drop(&mut self) {
-        self.done.store(true, Ordering::Relaxed);
-        self.watcher.unpark();
-    }
 }
 
 fn keep_watch(

@@ -16,10 +16,10 @@
 use lapwing_capture::Timestamp;
 use lapwing_decode::Address;
 use lapwing_flow::Flow;
-use lapwing_protocol::{Fact, Need, Observation, Observed};
+use lapwing_protocol::{Observation, Observed};
 
 use super::attempts::Spray;
-use super::login::{login_service, looks_like_an_attempt};
+use super::login::{NEEDS, login_service, looks_like_an_attempt};
 use super::recent::WINDOW;
 use super::second;
 use crate::evidence::Steps;
@@ -30,12 +30,7 @@ pub(crate) const INFO: DetectorInfo = DetectorInfo {
     name: "guessed",
     summary: "short, alike connections of many sources to one login service",
     services: &["login"],
-    needs: &[
-        Need::all(Fact::PayloadBytes),
-        Need::all(Fact::Flags),
-        Need::part(Fact::History, "who hung up first"),
-        Need::part(Fact::PayloadPackets, "who was let in, by how much was said"),
-    ],
+    needs: NEEDS,
 };
 
 /// Targets and ports watched at a time, over all shards: 2,048 × at most 2 kB.

@@ -33,13 +33,16 @@ pub(crate) const INFO: DetectorInfo = DetectorInfo {
     name: "login",
     summary: "short, alike connections to services that ask for a password",
     services: &["login"],
-    needs: &[
-        Need::all(Fact::PayloadBytes),
-        Need::all(Fact::Flags),
-        Need::part(Fact::History, "who hung up first"),
-        Need::part(Fact::PayloadPackets, "who was let in, by how much was said"),
-    ],
+    needs: NEEDS,
 };
+
+/// What it takes to see an attempt to log in.
+pub(super) const NEEDS: &[Need] = &[
+    Need::all(Fact::PayloadBytes),
+    Need::all(Fact::Flags),
+    Need::part(Fact::History, "who hung up first"),
+    Need::part(Fact::PayloadPackets, "who was let in, by how much was said"),
+];
 
 /// Source, target and service triples watched at a time, over all shards: 4,096 × at most 1 kB.
 const PAIRS: usize = 4_096;

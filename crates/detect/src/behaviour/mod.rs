@@ -34,6 +34,7 @@ pub use reflection::Reflection;
 pub use reflector::Reflector;
 pub use scattered_scan::ScatteredScan;
 pub use slow_request::SlowRequest;
+pub use sweep::SWEEP_SECONDS;
 pub use vertical_scan::VerticalScan;
 
 pub(crate) use arp::INFO as ARP;

@@ -2,8 +2,8 @@
 
 use lapwing_capture::Timestamp;
 
-/// Capture seconds between two sweeps.
-const PERIOD: i64 = 60;
+/// Capture seconds between two sweeps: so long after the last observation, every detector has said what it had to say.
+pub const SWEEP_SECONDS: i64 = 60;
 
 /// A sweep a minute, for what grew by less than a step of a measurement or ended between two; none where nothing stirred.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ impl Sweep {
         if now.seconds() < self.next {
             return false;
         }
-        self.next = now.seconds().saturating_add(PERIOD);
+        self.next = now.seconds().saturating_add(SWEEP_SECONDS);
         std::mem::take(&mut self.stirred)
     }
 }
