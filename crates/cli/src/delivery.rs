@@ -127,7 +127,7 @@ impl Delivering {
 }
 
 /// What the C library reads to resolve names, and where certificates lie.
-const RESOLVING: [&str; 10] = [
+pub(crate) const RESOLVING: [&str; 10] = [
     "/etc/gai.conf",
     "/etc/host.conf",
     "/etc/hosts",

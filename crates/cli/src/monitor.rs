@@ -1,35 +1,41 @@
 //! `lapwing monitor`.
 
+mod fence;
 mod follow;
+mod keep;
+mod listen;
+mod lock;
 mod metered;
+mod reload;
 mod told;
 mod watch;
 mod written;
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::Args;
 use lapwing_alert::AlertConfig;
-use lapwing_capture::{InterfaceInfo, LiveConfig, LiveSource, LiveStatus, Recorder, Rotation, Source, interfaces};
-use lapwing_detect::signature::SignatureSource;
-use lapwing_engine::{Control, Count, Detecting, Summary, Watching};
+use lapwing_capture::{LiveConfig, LiveStatus};
+use lapwing_detect::signature::LoadReport;
+use lapwing_engine::{Control, Count, Detecting, Scoring, Summary, Timings};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
+use crate::Outcome;
 use crate::baseline::Normal;
 use crate::delivery::Delivering;
 use crate::input::{Input, RunOptions, all_read};
 use crate::judge::JudgeOptions;
-use crate::sandbox::Sandbox;
 use crate::sources::Named;
-use crate::{Outcome, output};
-use follow::Prepared;
+use keep::{Keep, Keeping};
+use lock::Locks;
 use metered::Metered;
+use reload::Reload;
 pub(crate) use told::Sink;
 use told::Told;
 use written::{Form, Written};
@@ -58,6 +64,8 @@ pub(crate) struct Monitor {
     /// Append alerts to this file [default: standard output]
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
+    #[command(flatten)]
+    keep: Keep,
     /// Keep the frames in this folder, as pcap with times in nanoseconds
     #[arg(long, value_name = "DIR")]
     write: Option<PathBuf>,
@@ -82,7 +90,7 @@ pub(crate) struct Monitor {
     /// Rings that share the frames of an interface by flow, where several cores receive them
     #[arg(long, value_name = "N", default_value = "1")]
     rings: Count<1, { LiveConfig::MOST_RINGS as u64 }>,
-    /// Keep all rights, and access to all files, while listening
+    /// Keep all rights, and access to all files
     #[arg(long)]
     no_sandbox: bool,
     /// End after this many seconds
@@ -90,23 +98,64 @@ pub(crate) struct Monitor {
     duration: Option<u64>,
 }
 
+/// The end of a run takes no longer than this, so that whoever stops it need not kill it.
+const FAREWELL: Duration = Duration::from_millis(4_500);
+
+/// What the store gets of it at least, after receivers that do not answer.
+const STORE_FAREWELL: Duration = Duration::from_millis(400);
+
+/// What a run judges by, and what it is told from outside.
+struct Prepared {
+    detecting: Detecting,
+    scoring: Scoring,
+    reload: Reload,
+    notes: Notes,
+    /// Set when the run is to end.
+    stop: Arc<AtomicBool>,
+    /// Set when it is to read anew what it judges by.
+    renew: Arc<AtomicBool>,
+    locks: Locks,
+}
+
+/// What was known before the first packet, for the summary.
+struct Notes {
+    report: LoadReport,
+    /// Rules that are not used, and models.
+    not_evaluated: Vec<String>,
+    baseline: Option<Box<Summary>>,
+}
+
+impl Notes {
+    fn add_to(self, summary: &mut Summary) {
+        summary.note_signatures(&self.report);
+        summary.not_evaluated.extend(self.not_evaluated);
+        summary.baseline = self.baseline;
+    }
+}
+
 impl Monitor {
     pub(crate) fn run(&self) -> Result<Outcome> {
         if self.list_interfaces {
-            output::print(&list(&interfaces().context("the interfaces cannot be listed")?))?;
-            return Ok(Outcome::Done);
+            return listen::list();
         }
-        let mut input = self.options.settle()?;
+        let input = self.options.settle()?;
+        let mut locks = Locks::default();
+        if let Some(folder) = self.keep.folder(&input.settings) {
+            locks.take(folder)?;
+        }
+        let prepared = self.prepare(&input, locks)?;
+        if self.follow.is_asked() { self.follow_logs(&input, prepared) } else { self.listen(input, prepared) }
+    }
+
+    /// Reads what the run judges by.
+    fn prepare(&self, input: &Input, locks: Locks) -> Result<Prepared> {
         let rules = self.judge.rules(&input.settings.signatures)?;
-        let read_rules = self.rules(&input);
-        let (stop, reload) = signals()?;
-        let control = Control::default();
+        let (stop, renew) = signals()?;
         let trusted = Named::of(&self.judge.baseline);
-        let normal = Normal::read(&input, &self.judge.model, &trusted, &rules.sources, &control)?;
+        let normal = Normal::read(input, &self.judge.model, &trusted, &rules.sources, &Control::default())?;
         if let Some(baseline) = &normal.summary {
             all_read(baseline).context("the baseline")?;
         }
-
         let alerts = AlertConfig::from(&input.settings.alert);
         let (mut detecting, scoring, report) = Detecting::new(&input.local, &rules.sources, normal.anomalies, alerts);
         report.problems.iter().for_each(|problem| eprintln!("lapwing: {problem}"));
@@ -114,46 +163,10 @@ impl Monitor {
         if let Some(inventory) = normal.inventory {
             detecting.set_inventory(inventory);
         }
-
-        if self.follow.is_asked() {
-            let prepared =
-                Prepared { detecting, scoring, report, left_out: rules.left_out, normal: normal.not_evaluated };
-            return self.follow_logs(&input, prepared, read_rules, &stop, reload);
-        }
-        let source = LiveSource::open(self.live(&mut input), Arc::clone(&stop), watch::tell)?;
-        for warning in source.reports().iter().flat_map(|report| &report.warnings) {
-            eprintln!("lapwing: {warning}");
-        }
-        let status = source.status();
-        let (mut source, not_kept) = self.keep(source)?;
-        let written = self.written()?;
-        // Before any thread is started: none may stay outside.
-        let fences = if self.no_sandbox { "no sandbox".to_owned() } else { self.fence(&input)? };
-        let told = Told::new(self.sinks(&input, written, &status)?, read_rules, Arc::clone(&stop));
-        eprintln!("lapwing: listening to {} ({fences})", self.interface.join(", "));
-        let heard = {
-            let status = Arc::clone(&status);
-            move || watch::heard(&status.interfaces())
-        };
-        let mut stage = Watching::new(detecting, told, reload, heard);
-        let duration = self.duration.map(Duration::from_secs);
-        let ran = watch::watch(&status, &control, &stop, duration, || {
-            lapwing_engine::run(&mut *source, &input.pipeline, &scoring, &mut stage, &control)
-        });
-        let (told, lost) = stage.finish(ran.span.map(|(_, last)| last));
-        let mut summary = Summary::new(&ran, &source.reports());
-        summary.note_signatures(&report);
-        summary.not_evaluated.extend(rules.left_out.into_iter().chain(normal.not_evaluated));
-        summary.baseline = normal.summary;
-        summary.coverage.extend(lost);
-        summary.coverage.extend(watch::gaps(&status.interfaces(), not_kept.load(Ordering::Relaxed)));
-        eprint!("{}", watch::closing(&summary, told.alerts()));
-        input.tell_timings(&ran.timings);
-        if let Some(error) = ran.error {
-            bail!(error);
-        }
-        told.finish().context("the alerts cannot be written")?;
-        Ok(Outcome::Done)
+        let reload = Reload::new(&self.judge, &input.settings.signatures);
+        let not_evaluated = rules.left_out.into_iter().chain(normal.not_evaluated).collect();
+        let notes = Notes { report, not_evaluated, baseline: normal.summary };
+        Ok(Prepared { detecting, scoring, reload, notes, stop, renew, locks })
     }
 
     /// Where alerts are written.
@@ -162,9 +175,19 @@ impl Monitor {
         Written::open(self.output.as_deref(), form).context("the alerts cannot be written")
     }
 
-    /// Where alerts go besides; metrics show `status` too.
-    fn sinks(&self, input: &Input, written: Written, status: &Arc<LiveStatus>) -> Result<Vec<Box<dyn Sink>>> {
-        let mut sinks: Vec<Box<dyn Sink>> = vec![Box::new(written)];
+    /// Where alerts go; metrics show `status` too.
+    fn sinks(
+        &self,
+        input: &Input,
+        written: Written,
+        status: &Arc<LiveStatus>,
+        keeping: Option<&Keeping>,
+    ) -> Result<Vec<Box<dyn Sink>>> {
+        let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
+        if let Some(keeping) = keeping {
+            sinks.push(Box::new(keeping.alerts()));
+        }
+        sinks.push(Box::new(written));
         let delivering = Delivering::live(&input.settings)?;
         if let Some(address) = self.metrics_at(input) {
             let metered = Metered::start(address, Arc::clone(status))?;
@@ -179,66 +202,31 @@ impl Monitor {
         Ok(sinks)
     }
 
-    /// The source, whose frames are kept where that was asked for, and how many could not be.
-    fn keep(&self, source: LiveSource) -> Result<(Box<dyn Source>, Arc<AtomicU64>)> {
-        let Some(folder) = &self.write else { return Ok((Box::new(source), Arc::default())) };
-        let rotation = Rotation {
-            size: self.write_size.get() << 20,
-            time: Duration::from_secs(self.write_seconds.get()),
-            files: self.write_files.map(|files| files.get() as usize),
-            ..Rotation::default()
-        };
-        let recorder = Recorder::new(source, folder, rotation, watch::tell_recorder)
-            .with_context(|| format!("--write {}: frames cannot be kept there", folder.display()))?;
-        let lost = recorder.lost();
-        Ok((Box::new(recorder), lost))
-    }
-
-    /// Gives up what is not needed to go on: reading rules anew, writing where alerts and frames are written.
-    fn fence(&self, input: &Input) -> Result<String> {
-        let rules = input.settings.signatures.folders.iter().chain(&self.judge.signatures);
-        let mut sandbox = Sandbox {
-            // A file that is replaced is another file of the same folder.
-            read: rules.map(|path| if path.is_dir() { path.clone() } else { folder_of(path) }).collect(),
-            write: self.write.iter().cloned().chain(self.output.as_deref().map(folder_of)).collect(),
-            network: self.metrics_at(input).is_some(),
-            // Rings that share an interface cannot turn to one that came back: new ones are opened.
-            capture: self.rings.get() > 1,
-        };
-        Delivering::ask_for(&input.settings, &mut sandbox);
-        let fences = sandbox.enter().context("the sandbox cannot be entered; --no-sandbox goes without")?;
-        fences.gaps().iter().for_each(|gap| eprintln!("lapwing: warning: {gap}"));
-        Ok(fences.to_string())
-    }
-
     /// Where metrics are served, if they are.
     fn metrics_at(&self, input: &Input) -> Option<SocketAddr> {
         self.metrics.or(input.settings.metrics.listen)
     }
-
-    /// Reads the rules, then and whenever asked to again.
-    fn rules(&self, input: &Input) -> impl Fn() -> Result<Vec<SignatureSource>> + Send + use<> {
-        let (judge, settings) = (self.judge.clone(), input.settings.signatures.clone());
-        move || Ok(judge.rules(&settings)?.sources)
-    }
-
-    /// The source filters and counts, so that the pipeline takes all it gets.
-    fn live(&self, input: &mut Input) -> LiveConfig {
-        LiveConfig {
-            interfaces: self.interface.clone(),
-            filter: input.pipeline.filter.take(),
-            promiscuous: !self.no_promiscuous,
-            buffer: (self.buffer.get() as usize) << 20,
-            rings: self.rings.get() as usize,
-            limit: input.pipeline.limit.take(),
-        }
-    }
 }
 
-/// Where a file is; changes of it by name happen there.
-fn folder_of(path: &Path) -> PathBuf {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    parent.unwrap_or(Path::new(".")).to_owned()
+/// Sends what waits on its way, and says what came of the run.
+fn conclude(
+    input: &Input,
+    told: Told,
+    keeping: Option<Keeping>,
+    mut summary: Summary,
+    timings: &Timings,
+) -> Result<Outcome> {
+    let end = Instant::now() + FAREWELL;
+    let alerts = told.alerts();
+    let written = told.finish();
+    let left = end.saturating_duration_since(Instant::now()).max(STORE_FAREWELL);
+    let kept = keeping.map_or_else(|| Ok(Default::default()), |keeping| keeping.finish(left));
+    let kept = kept.map(|left_out| summary.coverage.extend(left_out));
+    eprint!("{}", watch::closing(&summary, alerts));
+    input.tell_timings(timings);
+    written.context("the alerts cannot be written")?;
+    kept?;
+    Ok(Outcome::Done)
 }
 
 /// What SIGINT and SIGTERM set (a second one ends the program at once), and what SIGHUP sets.
@@ -253,19 +241,4 @@ fn signals() -> Result<(Arc<AtomicBool>, Arc<AtomicBool>)> {
     };
     register().context("no signal handler could be set")?;
     Ok((stop, reload))
-}
-
-fn list(interfaces: &[InterfaceInfo]) -> String {
-    let mut text = format!("{:<16} {:<8} {:<18} {:>6} {:>8}\n", "interface", "state", "address", "mtu", "Mbit/s");
-    for interface in interfaces {
-        let state = match (interface.up, interface.carrier) {
-            (false, _) => "down",
-            (true, false) if !interface.loopback => "no link",
-            _ => "up",
-        };
-        let speed = interface.speed.map_or_else(|| "-".to_owned(), |speed| speed.to_string());
-        let address = interface.address.as_deref().unwrap_or("-");
-        text.push_str(&format!("{:<16} {state:<8} {address:<18} {:>6} {speed:>8}\n", interface.name, interface.mtu));
-    }
-    text
 }

@@ -26,11 +26,16 @@ pub(crate) fn watch<T>(control: &Control, work: impl FnOnce() -> T) -> Result<T>
         handlers.push(second.context("no signal handler could be set")?);
         handlers.push(signal_hook::flag::register(signal, flag).context("no signal handler could be set")?);
     }
-    let result = if io::stderr().is_terminal() { with_bar(control, work) } else { work() };
+    let result = show(control, work);
     for handler in handlers {
         signal_hook::low_level::unregister(handler);
     }
     Ok(result)
+}
+
+/// Runs `work`; on a terminal a bar shows how far it has come.
+pub(crate) fn show<T>(control: &Control, work: impl FnOnce() -> T) -> T {
+    if io::stderr().is_terminal() { with_bar(control, work) } else { work() }
 }
 
 /// Whether the terminal's end should end us: not where `nohup` made it ignored, nor where that cannot be known.

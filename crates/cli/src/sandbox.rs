@@ -93,14 +93,19 @@ impl Sandbox {
         Ok(Fences { capabilities, landlock, seccomp })
     }
 
-    /// Those of ours that are needed later: to write into folders of others, which root may by a capability only, and to open
-    /// packet sockets.
+    /// Those of ours that are needed later: to write into folders of others and to read what is in them, which root may by
+    /// capabilities only, and to open packet sockets.
     fn capabilities(&self) -> Vec<Capability> {
-        let foreign = self.write.iter().any(|folder| {
-            let owner = folder.metadata().map(|found| (found.uid(), found.mode()));
-            owner.is_ok_and(|(owner, mode)| owner != effective_user() && mode & 0o002 == 0)
-        });
-        let wanted = [(foreign, Capability::CAP_DAC_OVERRIDE), (self.capture, Capability::CAP_NET_RAW)];
+        let user = effective_user();
+        let foreign = |folder: &PathBuf| folder.metadata().ok().filter(|found| found.uid() != user);
+        let writes = self.write.iter().filter_map(foreign).any(|found| found.mode() & 0o002 == 0);
+        // How the files in a folder are protected may be another thing tomorrow.
+        let reads = self.read.iter().filter_map(foreign).any(|found| found.is_dir());
+        let wanted = [
+            (writes, Capability::CAP_DAC_OVERRIDE),
+            (reads, Capability::CAP_DAC_READ_SEARCH),
+            (self.capture, Capability::CAP_NET_RAW),
+        ];
         let ours = caps::read(None, CapSet::Permitted).unwrap_or_default();
         wanted.into_iter().filter(|(wanted, kept)| *wanted && ours.contains(kept)).map(|(_, kept)| kept).collect()
     }

@@ -40,9 +40,8 @@ impl<'a> Recording<'a> {
         let (Some(run), Some(inventory)) = (self.run, self.stage.inventory()) else { return };
         let seen = inventory.devices().iter().filter(|device| device.last >= self.told);
         let records: Vec<DeviceRecord> = seen.map(DeviceRecord::new).collect();
-        self.told = now;
-        if !records.is_empty() {
-            self.recorder.devices(run, records);
+        if records.is_empty() || self.recorder.devices(run, records) {
+            self.told = now;
         }
     }
 }

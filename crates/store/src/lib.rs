@@ -28,6 +28,6 @@ pub use flows::{Cell, FlowQuery, FlowRow};
 pub use query::{AlertQuery, DeviceQuery, Page, TimeRange};
 pub use recorder::{AlertRecorder, Pressure, Recorded, Recorder};
 pub use retention::{Freed, Keep};
-pub use store::{Store, StoreSettings, exists};
+pub use store::{Store, StoreSettings, exists, is_server};
 pub use suppressions::KeptSuppression;
 pub use traffic::{Talker, TrafficPoint};

@@ -1,7 +1,7 @@
 //! Writing on a thread of its own: whoever finds alerts and flows hands them over and goes on.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -31,6 +31,12 @@ const LINGER: Duration = Duration::from_millis(500);
 /// How often a store that could not be written is tried again, and how often it is asked to hold what it was given.
 const PAUSE: Duration = Duration::from_secs(2);
 
+/// How long [`Pressure::WaitBriefly`] waits.
+const BRIEFLY: Duration = Duration::from_secs(1);
+
+/// How often it is looked whether the thread has ended, or takes something again.
+const LOOK: Duration = Duration::from_millis(5);
+
 /// What happens to flows that come faster than they are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pressure {
@@ -38,6 +44,9 @@ pub enum Pressure {
     Wait,
     /// They are left out and counted: for a live link. Alerts never are.
     LeaveOut,
+    /// Whoever hands them over waits a second; then they are left out and counted until some are taken again: for logs that
+    /// grow, which do not run away.
+    WaitBriefly,
 }
 
 /// What came of what was handed over.
@@ -61,6 +70,8 @@ struct Shared {
     alerts_lost: AtomicU64,
     flows_written: AtomicU64,
     flows_left_out: AtomicU64,
+    /// Everything is written, and held by the disk; what is left to do can be done another time.
+    settling: AtomicBool,
 }
 
 impl Shared {
@@ -93,6 +104,8 @@ pub struct Recorder {
     sender: SyncSender<Handed>,
     shared: Arc<Shared>,
     pressure: Pressure,
+    /// What was handed over last was not taken.
+    refused: bool,
     batch: Vec<Flow>,
     worker: JoinHandle<Result<(), StoreError>>,
 }
@@ -114,7 +127,7 @@ impl Recorder {
             unretained: 0,
         };
         let worker = thread::spawn(move || worker.run(&receiver));
-        Self { sender, shared, pressure, batch: Vec::with_capacity(BATCH), worker }
+        Self { sender, shared, pressure, refused: false, batch: Vec::with_capacity(BATCH), worker }
     }
 
     /// Hands over a revision of an alert: see [`AlertRecorder::alert`].
@@ -142,24 +155,35 @@ impl Recorder {
             return;
         }
         let batch = std::mem::replace(&mut self.batch, Vec::with_capacity(BATCH));
-        let refused = match self.pressure {
-            Pressure::Wait => self.sender.send(Handed::Flows(batch)).err().map(|error| error.0),
-            Pressure::LeaveOut => self.sender.try_send(Handed::Flows(batch)).err().map(|error| match error {
-                TrySendError::Full(handed) | TrySendError::Disconnected(handed) => handed,
-            }),
-        };
-        if let Some(Handed::Flows(batch)) = refused {
-            self.shared.flows_left_out.fetch_add(batch.len() as u64, Ordering::Relaxed);
+        let count = batch.len() as u64;
+        if !self.hand_over(Handed::Flows(batch)) {
+            self.shared.flows_left_out.fetch_add(count, Ordering::Relaxed);
         }
     }
 
-    /// Hands over what the run that began at `run` knows of devices; left out while the queue is full.
-    pub fn devices(&mut self, run: Timestamp, devices: Vec<DeviceRecord>) {
-        let handed = Handed::Devices(run, devices);
-        match self.pressure {
-            Pressure::Wait => drop(self.sender.send(handed)),
-            Pressure::LeaveOut => drop(self.sender.try_send(handed)),
+    /// Returns whether it was taken.
+    fn hand_over(&mut self, mut handed: Handed) -> bool {
+        if self.pressure == Pressure::Wait {
+            return self.sender.send(handed).is_ok();
         }
+        let patience = if self.pressure == Pressure::LeaveOut || self.refused { Duration::ZERO } else { BRIEFLY };
+        let begun = Instant::now();
+        loop {
+            match self.sender.try_send(handed) {
+                Err(TrySendError::Full(back)) if begun.elapsed() < patience => handed = back,
+                done => {
+                    self.refused = done.is_err();
+                    return done.is_ok();
+                }
+            }
+            thread::sleep(LOOK);
+        }
+    }
+
+    /// Hands over what the run that began at `run` knows of devices; returns whether they were taken, which they are not on a
+    /// live link while the queue is full.
+    pub fn devices(&mut self, run: Timestamp, devices: Vec<DeviceRecord>) -> bool {
+        self.hand_over(Handed::Devices(run, devices))
     }
 
     /// What came of it so far.
@@ -177,10 +201,41 @@ impl Recorder {
         let Self { sender, shared, worker, .. } = self;
         // Fails only where the thread has ended already.
         let _ = sender.send(Handed::End);
-        let stopped = || StoreError::Database("the thread that writes to the store has failed".to_owned());
-        worker.join().unwrap_or_else(|_| Err(stopped()))?;
+        joined(worker)?;
         Ok(shared.recorded())
     }
+
+    /// As [`Recorder::finish`] for who cannot wait longer than `limit`: what is written by then counts, and journals that have
+    /// not become segments do so when the store is opened next.
+    ///
+    /// # Errors
+    /// When something could not be written, or not in time.
+    pub fn finish_within(mut self, limit: Duration) -> Result<Recorded, StoreError> {
+        self.flush();
+        let Self { sender, shared, worker, .. } = self;
+        let end = Instant::now() + limit;
+        let mut told = false;
+        while !worker.is_finished() {
+            told = told || sender.try_send(Handed::End).is_ok();
+            if Instant::now() >= end {
+                if shared.settling.load(Ordering::Acquire) {
+                    return Ok(shared.recorded());
+                }
+                let waiting = shared.alerts().len();
+                let reason =
+                    format!("it did not take everything within {} ms: {waiting} alerts waited", limit.as_millis());
+                return Err(StoreError::Database(reason));
+            }
+            thread::sleep(LOOK);
+        }
+        joined(worker)?;
+        Ok(shared.recorded())
+    }
+}
+
+fn joined(worker: JoinHandle<Result<(), StoreError>>) -> Result<(), StoreError> {
+    let stopped = || StoreError::Database("the thread that writes to the store has failed".to_owned());
+    worker.join().unwrap_or_else(|_| Err(stopped()))
 }
 
 /// Hands alerts over; see [`Recorder::for_alerts`].
@@ -216,7 +271,8 @@ struct Worker {
     shared: Arc<Shared>,
     tell: Box<dyn Fn(&str) + Send>,
     flows: Vec<Flow>,
-    devices: HashMap<Timestamp, Vec<DeviceRecord>>,
+    /// What is not written yet of each run: the last record of each device.
+    devices: HashMap<Timestamp, HashMap<String, DeviceRecord>>,
     /// The store could not be written when it was tried last.
     failing: bool,
     /// The end of the last flow: what retention goes by, so that a capture of last year is not thrown away at once.
@@ -241,7 +297,10 @@ impl Worker {
             let ended = matches!(handed, Ok(Handed::End) | Err(RecvTimeoutError::Disconnected));
             match handed {
                 Ok(Handed::Flows(batch)) => self.flows.extend(batch),
-                Ok(Handed::Devices(run, devices)) => drop(self.devices.insert(run, devices)),
+                Ok(Handed::Devices(run, devices)) => {
+                    let waiting = self.devices.entry(run).or_default();
+                    waiting.extend(devices.into_iter().map(|device| (device.id.clone(), device)));
+                }
                 Ok(Handed::Wake | Handed::End) | Err(_) => {}
             }
             if self.failing && !ended && tried.elapsed() < PAUSE {
@@ -253,6 +312,8 @@ impl Worker {
             self.note(&done);
             if ended {
                 done?;
+                self.store.sync()?;
+                self.shared.settling.store(true, Ordering::Release);
                 return self.store.settle().and_then(|()| self.retain());
             }
             if synced.elapsed() >= PAUSE {
@@ -287,11 +348,10 @@ impl Worker {
                 }
             }
         }
-        for (run, devices) in std::mem::take(&mut self.devices) {
-            if let Err(error) = self.store.put_devices(run, &devices) {
-                self.devices.insert(run, devices);
-                return Err(error);
-            }
+        while let Some((run, devices)) = self.devices.iter().next() {
+            let (run, list): (_, Vec<DeviceRecord>) = (*run, devices.values().cloned().collect());
+            self.store.put_devices(run, &list)?;
+            self.devices.remove(&run);
             wrote = true;
         }
         if self.flows.is_empty() || (self.flows.len() < WRITTEN_AT_ONCE && !due) {

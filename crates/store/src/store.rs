@@ -346,10 +346,16 @@ fn server(place: &Path) -> Option<&str> {
     place.to_str().filter(|place| ["postgres://", "postgresql://"].iter().any(|scheme| place.starts_with(scheme)))
 }
 
+/// Whether a place is a server rather than a folder.
+#[must_use]
+pub fn is_server(place: &Path) -> bool {
+    server(place).is_some()
+}
+
 /// Whether there is something at a place that can be opened: a folder, or a server that will say itself.
 #[must_use]
 pub fn exists(place: &Path) -> bool {
-    server(place).is_some() || place.is_dir()
+    is_server(place) || place.is_dir()
 }
 
 /// Adds to the roll-ups what a killed program had appended to its journals but not yet added, and makes segments of them.

@@ -2,18 +2,20 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::{env, thread};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use lapwing_detect::signature::{LoadReport, SignatureSource};
-use lapwing_engine::{Control, Detecting, Heard, Scoring, Summary, Watching, run_followed};
+use lapwing_engine::{Control, Heard, Summary, Watching, run_followed};
 use lapwing_records::{FollowConfig, FollowEvent, Followed};
+use lapwing_store::Pressure;
 
+use super::fence::Places;
+use super::keep::keeping;
 use super::told::Told;
-use super::{Monitor, watch};
+use super::{Monitor, Prepared, conclude};
 use crate::input::Input;
 use crate::{Outcome, progress};
 
@@ -61,52 +63,42 @@ fn usual_state() -> Option<PathBuf> {
         .or_else(|| named("HOME").map(|folder| folder.join(".local/state/lapwing")))
 }
 
-/// What judges, ready to look.
-pub(super) struct Prepared {
-    pub(super) detecting: Detecting,
-    pub(super) scoring: Scoring,
-    pub(super) report: LoadReport,
-    /// Rules that are not used, and models.
-    pub(super) left_out: Vec<String>,
-    pub(super) normal: Option<String>,
-}
-
 impl Monitor {
-    pub(super) fn follow_logs(
-        &self,
-        input: &Input,
-        prepared: Prepared,
-        rules: impl Fn() -> Result<Vec<SignatureSource>> + Send,
-        stop: &Arc<AtomicBool>,
-        reload: Arc<AtomicBool>,
-    ) -> Result<Outcome> {
+    pub(super) fn follow_logs(&self, input: &Input, prepared: Prepared) -> Result<Outcome> {
         if input.pipeline.filter.is_some() {
             bail!("--filter looks at packets, and logs have none");
         }
-        let mut source = Followed::open(&self.follow.config(input)?, tell)?;
-        let told = Told::new(self.sinks(input, self.written()?, &Arc::default())?, rules, Arc::clone(stop));
+        let Prepared { detecting, scoring, reload, notes, stop, renew, mut locks } = prepared;
+        let config = self.follow.config(input)?;
+        if let Some(folder) = &config.state {
+            locks.take(folder)?;
+        }
+        let mut source = Followed::open(&config, tell)?;
+        let written = self.written()?;
+        let places = Places { read: source.folders(), kept: config.state.into_iter().collect() };
+        // Before any thread is started: none may stay outside.
+        let fences = self.fence(input, places)?;
+        let mut kept = self.keep.open(&input.settings, Pressure::WaitBriefly)?;
+        let sinks = self.sinks(input, written, &Arc::default(), kept.as_ref())?;
+        let told = Told::new(sinks, reload, Arc::clone(&stop));
         let paths: Vec<String> = source.paths().map(|path| path.display().to_string()).collect();
-        eprintln!("lapwing: following {}", paths.join(", "));
+        eprintln!("lapwing: following {} ({fences})", paths.join(", "));
         if let Some(seconds) = self.duration {
-            let stop = Arc::clone(stop);
+            let stop = Arc::clone(&stop);
             thread::spawn(move || {
                 thread::sleep(Duration::from_secs(seconds));
                 stop.store(true, Ordering::Relaxed);
             });
         }
-        let control = Control::default();
-        let mut stage = Watching::new(prepared.detecting, told, reload, Heard::default);
-        let run =
-            progress::watch(&control, || run_followed(&mut source, &prepared.scoring, &mut stage, &control, stop))?;
+        let (mut stage, control) = (Watching::new(detecting, told, renew, Heard::default), Control::default());
+        let run = progress::show(&control, || {
+            keeping(kept.as_mut(), &mut stage, |stage| run_followed(&mut source, &scoring, stage, &control, &stop))
+        });
         let (told, lost) = stage.finish(run.span.map(|(_, last)| last));
         let mut summary = Summary::of_logs(&run, &source.reports());
-        summary.note_signatures(&prepared.report);
-        summary.not_evaluated.extend(prepared.left_out.into_iter().chain(prepared.normal));
+        notes.add_to(&mut summary);
         summary.coverage.extend(lost);
-        eprint!("{}", watch::closing(&summary, told.alerts()));
-        input.tell_timings(&run.timings);
-        told.finish().context("the alerts cannot be written")?;
-        Ok(Outcome::Done)
+        conclude(input, told, kept, summary, &run.timings)
     }
 }
 

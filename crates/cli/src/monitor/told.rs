@@ -4,10 +4,10 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::Result;
 use lapwing_alert::Alert;
-use lapwing_detect::signature::{Problem, SignatureSource};
 use lapwing_engine::{Detecting, Watcher};
+
+use super::reload::Reload;
 
 /// Something that takes the alerts of a live run: a file, the store, a receiver elsewhere.
 ///
@@ -28,19 +28,19 @@ pub(crate) trait Sink: Send {
     }
 }
 
-/// Hands alerts to sinks, and reads the rules anew.
-pub(super) struct Told<R> {
+/// Hands alerts to sinks, and has what the run judges by read anew.
+pub(super) struct Told {
     sinks: Vec<Box<dyn Sink>>,
-    rules: R,
+    reload: Reload,
     alerts: u64,
     error: Option<io::Error>,
     stop: Arc<AtomicBool>,
 }
 
-impl<R: Fn() -> Result<Vec<SignatureSource>> + Send> Told<R> {
-    /// Tells `sinks`; when one fails for good, `stop` is set. `rules` reads the rules.
-    pub(super) fn new(sinks: Vec<Box<dyn Sink>>, rules: R, stop: Arc<AtomicBool>) -> Self {
-        Self { sinks, rules, alerts: 0, error: None, stop }
+impl Told {
+    /// Tells `sinks`; when one fails for good, `stop` is set.
+    pub(super) fn new(sinks: Vec<Box<dyn Sink>>, reload: Reload, stop: Arc<AtomicBool>) -> Self {
+        Self { sinks, reload, alerts: 0, error: None, stop }
     }
 
     /// Alerts that were told, each counted once.
@@ -58,7 +58,7 @@ impl<R: Fn() -> Result<Vec<SignatureSource>> + Send> Told<R> {
     }
 }
 
-impl<R: Fn() -> Result<Vec<SignatureSource>> + Send> Watcher for Told<R> {
+impl Watcher for Told {
     fn alerts(&mut self, alerts: &[Alert]) {
         self.alerts += alerts.iter().filter(|alert| alert.is_new()).count() as u64;
         for sink in &mut self.sinks {
@@ -70,18 +70,7 @@ impl<R: Fn() -> Result<Vec<SignatureSource>> + Send> Watcher for Told<R> {
     }
 
     fn reload(&mut self, detecting: &mut Detecting) {
-        let say = |problem: &Problem| eprintln!("lapwing: {problem}");
-        match (self.rules)().map(|sources| detecting.reload(&sources)) {
-            Err(error) => eprintln!("lapwing: the rules stay as they were: {error:#}"),
-            Ok(Err(report)) => {
-                report.problems.iter().for_each(say);
-                eprintln!("lapwing: the rules stay as they were");
-            }
-            Ok(Ok(report)) => {
-                report.warnings.iter().for_each(say);
-                eprintln!("lapwing: {} rules read anew", report.rules.len());
-            }
-        }
+        self.reload.reload(detecting);
         for sink in &mut self.sinks {
             if let Err(error) = sink.reopen() {
                 eprintln!("lapwing: alerts go on to the file that is open: {error}");

@@ -231,6 +231,26 @@ impl Followed {
         self.places.iter().filter(|place| place.was_there).map(|place| place.report.clone()).collect()
     }
 
+    /// The folders in which logs are looked for, those to which they are moved among them.
+    #[must_use]
+    pub fn folders(&self) -> Vec<PathBuf> {
+        let mut folders = Vec::new();
+        for place in &self.places {
+            folders.extend(place.archive.folders.iter().cloned());
+            folders.extend(place.path.canonicalize().ok().and_then(|path| path.parent().map(Path::to_owned)));
+            let Some(folder) = place.path.parent() else { continue };
+            folders.push(if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder.to_owned() });
+            // Where `logs/current` leads, also while it is not there.
+            if folder.file_name().is_some_and(|name| name == "current") {
+                let around = folder.parent().and_then(Path::parent).map(|around| around.join("spool"));
+                folders.extend(around.filter(|spool| spool.is_dir()));
+            }
+        }
+        folders.sort();
+        folders.dedup();
+        folders
+    }
+
     /// The paths that are looked at.
     pub fn paths(&self) -> impl Iterator<Item = &Path> {
         self.places.iter().map(|place| place.path.as_path())
