@@ -284,6 +284,9 @@ struct Worker {
 /// Bytes that a flow takes in a journal, about.
 const FLOW_BYTES: u64 = 256;
 
+/// Bytes that an alert takes in the database, about.
+const ALERT_BYTES: u64 = 2_048;
+
 impl Worker {
     fn run(mut self, receiver: &Receiver<Handed>) -> Result<(), StoreError> {
         let mut synced = Instant::now();
@@ -325,8 +328,8 @@ impl Worker {
         }
     }
 
-    /// Writes alerts, then devices, then flows, where enough have gathered or they are `due`; returns whether there was
-    /// anything to write.
+    /// Writes alerts, then devices, then flows, where enough have gathered or they are `due`, and sees to retention; returns
+    /// whether there was anything to write.
     fn write(&mut self, due: bool) -> Result<bool, StoreError> {
         let mut wrote = false;
         let alerts = std::mem::take(&mut *self.shared.alerts());
@@ -335,7 +338,10 @@ impl Worker {
             self.latest = list.iter().map(|alert| alert.last_seen).fold(self.latest, Timestamp::max);
             wrote = true;
             match self.store.put_alerts(&list) {
-                Ok(_) => drop(self.shared.alerts_written.fetch_add(list.len() as u64, Ordering::Relaxed)),
+                Ok(_) => {
+                    self.shared.alerts_written.fetch_add(list.len() as u64, Ordering::Relaxed);
+                    self.unretained += list.len() as u64 * ALERT_BYTES;
+                }
                 Err(error) => {
                     let mut waiting = self.shared.alerts();
                     // A revision that came in the meantime is later.
@@ -354,26 +360,30 @@ impl Worker {
             self.devices.remove(&run);
             wrote = true;
         }
-        if self.flows.is_empty() || (self.flows.len() < WRITTEN_AT_ONCE && !due) {
-            return Ok(wrote);
+        if self.flows.len() >= WRITTEN_AT_ONCE || (due && !self.flows.is_empty()) {
+            self.write_flows()?;
+            wrote = true;
         }
+        let room = self.store.keep().bytes.unwrap_or(u64::MAX);
+        if self.unretained > (room / 50).min(64 << 20) {
+            self.retain()?;
+        }
+        Ok(wrote)
+    }
+
+    fn write_flows(&mut self) -> Result<(), StoreError> {
         self.latest = self.flows.iter().map(|flow| flow.last).fold(self.latest, Timestamp::max);
         let count = self.flows.len() as u64;
         let done = self.store.put_flows(&self.flows);
         self.flows.clear();
         match done {
-            Ok(()) => drop(self.shared.flows_written.fetch_add(count, Ordering::Relaxed)),
-            Err(error) => {
-                self.shared.flows_left_out.fetch_add(count, Ordering::Relaxed);
-                return Err(error);
+            Ok(()) => {
+                self.shared.flows_written.fetch_add(count, Ordering::Relaxed);
+                self.unretained += count * FLOW_BYTES;
             }
+            Err(_) => drop(self.shared.flows_left_out.fetch_add(count, Ordering::Relaxed)),
         }
-        self.unretained += count * FLOW_BYTES;
-        let room = self.store.keep().bytes.unwrap_or(u64::MAX);
-        if self.unretained > (room / 50).min(64 << 20) {
-            self.retain()?;
-        }
-        Ok(true)
+        done
     }
 
     fn retain(&mut self) -> Result<(), StoreError> {

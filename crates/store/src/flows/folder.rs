@@ -15,7 +15,8 @@ use lapwing_flow::Flow;
 use lapwing_protocol::LocalNetworks;
 
 use super::journal::{self, Journal};
-use super::segment::{ReadError, Segment, SegmentWriter, damaged};
+use super::segment::{ReadError, SegmentWriter, damaged};
+use super::segment_reader::Segment;
 use super::{FlowLog, FlowQuery, FlowRow, Mark};
 use crate::{Page, StoreError};
 
@@ -179,8 +180,8 @@ impl FlowFolder {
             } else if !kept.segment {
                 continue;
             }
-            match Segment::open(&segment) {
-                Ok(read) => read.read(query, most, each).map_err(|error| error.of(&segment))?,
+            match Segment::open(&segment, query) {
+                Ok(read) => read.read(most, each).map_err(|error| error.of(&segment))?,
                 // Retention was faster.
                 Err(_) if !segment.exists() => {}
                 Err(error) => return Err(error),

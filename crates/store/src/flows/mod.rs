@@ -5,6 +5,7 @@ mod journal;
 mod query;
 mod row;
 mod segment;
+mod segment_reader;
 mod table;
 
 pub(crate) use folder::FlowFolder;

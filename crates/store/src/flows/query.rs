@@ -2,8 +2,6 @@
 
 use std::net::IpAddr;
 
-use lapwing_capture::Timestamp;
-
 use super::row::{Cell, FlowRow};
 use crate::TimeRange;
 
@@ -27,7 +25,43 @@ pub struct FlowQuery {
 }
 
 impl FlowQuery {
-    pub(crate) fn ends_match(&self, originator: IpAddr, responder: IpAddr) -> bool {
+    /// What is asked of a flow, first what leaves the fewest.
+    pub(crate) fn conditions(&self) -> impl Iterator<Item = Condition> + use<> {
+        let asked = [
+            (self.uid.is_some(), Condition::Uid),
+            (self.device.is_some() || self.peer.is_some(), Condition::Ends),
+            (self.port.is_some(), Condition::Port),
+            (self.protocol.is_some(), Condition::Protocol),
+            (self.time != TimeRange::default(), Condition::Time),
+        ];
+        asked.into_iter().filter_map(|(asked, condition)| asked.then_some(condition))
+    }
+
+    /// Whether a row, of which only the condition's columns are looked at, fulfils it.
+    pub(crate) fn fulfils(&self, condition: Condition, row: &FlowRow) -> bool {
+        let word = |asked: &Option<String>, name: &str| {
+            asked.as_ref().is_none_or(|asked| matches!(row.cell(name), Cell::Text(text) if text == asked))
+        };
+        match condition {
+            Condition::Uid => word(&self.uid, "uid"),
+            Condition::Ends => match (row.cell("id.orig_h"), row.cell("id.resp_h")) {
+                (Cell::Address(originator), Cell::Address(responder)) => self.ends_match(*originator, *responder),
+                _ => false,
+            },
+            Condition::Port => self.port.is_none_or(|port| *row.cell("id.resp_p") == Cell::Port(port)),
+            Condition::Protocol => word(&self.protocol, "proto"),
+            Condition::Time => {
+                let (first, last) = row.span();
+                self.time.touches(first, last)
+            }
+        }
+    }
+
+    pub(crate) fn matches(&self, row: &FlowRow) -> bool {
+        self.conditions().all(|condition| self.fulfils(condition, row))
+    }
+
+    fn ends_match(&self, originator: IpAddr, responder: IpAddr) -> bool {
         let either = |host: &IpAddr| *host == originator || *host == responder;
         match (&self.device, &self.peer) {
             (Some(device), Some(peer)) => {
@@ -37,23 +71,27 @@ impl FlowQuery {
             (None, None) => true,
         }
     }
+}
 
-    pub(crate) fn touches(&self, first: Timestamp, last: Timestamp) -> bool {
-        self.time.touches(first, last)
-    }
+/// One thing that can be asked of a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Condition {
+    Uid,
+    Ends,
+    Port,
+    Protocol,
+    Time,
+}
 
-    pub(crate) fn matches(&self, row: &FlowRow) -> bool {
-        let (first, last) = row.span();
-        let ends = match (row.cell("id.orig_h"), row.cell("id.resp_h")) {
-            (Cell::Address(originator), Cell::Address(responder)) => self.ends_match(*originator, *responder),
-            _ => self.device.is_none() && self.peer.is_none(),
-        };
-        let word = |asked: &Option<String>, name: &str| {
-            asked.as_ref().is_none_or(|asked| matches!(row.cell(name), Cell::Text(text) if text == asked))
-        };
-        ends && self.touches(first, last)
-            && self.port.is_none_or(|port| *row.cell("id.resp_p") == Cell::Port(port))
-            && word(&self.protocol, "proto")
-            && word(&self.uid, "uid")
+impl Condition {
+    /// The columns that decide it.
+    pub(crate) fn columns(self) -> &'static [&'static str] {
+        match self {
+            Self::Uid => &["uid"],
+            Self::Ends => &["id.orig_h", "id.resp_h"],
+            Self::Port => &["id.resp_p"],
+            Self::Protocol => &["proto"],
+            Self::Time => &["ts", "duration"],
+        }
     }
 }

@@ -80,9 +80,6 @@ impl FlowRow {
         Self { cells: CONN_FIELDS.iter().map(|field| Cell::from((field.get)(flow, local))).collect() }
     }
 
-    /// Not even without values: stands where a row was taken from.
-    pub(crate) const EMPTY: Self = Self { cells: Vec::new() };
-
     /// A row without values.
     pub(crate) fn unset() -> Self {
         Self { cells: vec![Cell::Unset; CONN_FIELDS.len()] }

@@ -7,20 +7,14 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
-use lapwing_capture::Timestamp;
 use lapwing_protocol::{CONN_FIELDS, ZeekType};
 use parquet::basic::{Compression, LogicalType, Repetition, TimeUnit, Type as Physical, ZstdLevel};
-use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
-use parquet::data_type::{BoolType, ByteArray, ByteArrayType, DataType, DoubleType, Int32Type, Int64Type};
-use parquet::file::properties::{ReaderProperties, WriterProperties};
-use parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
-use parquet::file::serialized_reader::ReadOptionsBuilder;
-use parquet::file::statistics::Statistics;
+use parquet::data_type::{BoolType, ByteArray, ByteArrayType, DoubleType, Int32Type, Int64Type};
+use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::{ColumnPath, Type};
 
-use super::query::FlowQuery;
-use super::row::{Cell, FlowRow, column};
+use super::row::{Cell, FlowRow};
 use crate::StoreError;
 
 /// Rows of a row group: what is read at least, and what is held in memory while it is written.
@@ -29,10 +23,7 @@ pub(crate) const GROUP: usize = 1 << 14;
 /// Columns by which single flows are looked for.
 const LOOKED_FOR: [&str; 3] = ["id.orig_h", "id.resp_h", "uid"];
 
-/// Columns that a query is decided by.
-const DECIDING: [&str; 7] = ["ts", "duration", "id.orig_h", "id.resp_h", "id.resp_p", "proto", "uid"];
-
-fn physical(zeek_type: ZeekType) -> Physical {
+pub(super) fn physical(zeek_type: ZeekType) -> Physical {
     match zeek_type {
         ZeekType::Time | ZeekType::Count | ZeekType::Int => Physical::INT64,
         ZeekType::Port => Physical::INT32,
@@ -171,154 +162,6 @@ fn boolean(cell: &Cell) -> Option<bool> {
         Cell::Unset => None,
         _ => Some(false),
     }
-}
-
-/// A segment to be read.
-pub(crate) struct Segment {
-    reader: SerializedFileReader<File>,
-    /// For each of [`CONN_FIELDS`] where the file has it.
-    places: Vec<Option<usize>>,
-}
-
-impl Segment {
-    pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
-        let file = File::open(path).map_err(|error| StoreError::file(path, &error))?;
-        let properties = ReaderProperties::builder().set_read_bloom_filter(true).build();
-        let options = ReadOptionsBuilder::new().with_reader_properties(properties).build();
-        let reader = SerializedFileReader::new_with_options(file, options).map_err(|error| damaged(path, &error))?;
-        let columns = reader.metadata().file_metadata().schema_descr().columns();
-        let fits = |(field, column): (&lapwing_protocol::Field, &Arc<parquet::schema::types::ColumnDescriptor>)| {
-            column.name() == field.name && column.physical_type() == physical(field.zeek_type)
-        };
-        let places = CONN_FIELDS.iter().map(|field| columns.iter().position(|column| fits((field, column)))).collect();
-        Ok(Self { reader, places })
-    }
-
-    /// Hands the rows that are asked for to `each`; of every row group only the `most` that ended last.
-    pub(crate) fn read(
-        &self,
-        query: &FlowQuery,
-        most: usize,
-        each: &mut dyn FnMut(FlowRow) -> Result<(), StoreError>,
-    ) -> Result<(), ReadError> {
-        for index in 0..self.reader.num_row_groups() {
-            let group = self.reader.get_row_group(index)?;
-            if !self.may_hold(group.as_ref(), query) {
-                continue;
-            }
-            let count = usize::try_from(group.metadata().num_rows()).unwrap_or_default();
-            let mut rows = vec![FlowRow::unset(); count];
-            let all: Vec<usize> = (0..count).collect();
-            let (deciding, others): (Vec<usize>, Vec<usize>) =
-                (0..CONN_FIELDS.len()).partition(|place| DECIDING.contains(&CONN_FIELDS[*place].name));
-            for place in deciding {
-                self.fill(group.as_ref(), place, &all, &mut rows)?;
-            }
-            let mut chosen: Vec<usize> = all.into_iter().filter(|row| query.matches(&rows[*row])).collect();
-            if chosen.len() > most {
-                chosen.select_nth_unstable_by_key(most, |row| std::cmp::Reverse(rows[*row].span().1));
-                chosen.truncate(most);
-                chosen.sort_unstable();
-            }
-            if chosen.is_empty() {
-                continue;
-            }
-            for place in others {
-                self.fill(group.as_ref(), place, &chosen, &mut rows)?;
-            }
-            for row in chosen {
-                each(std::mem::replace(&mut rows[row], FlowRow::EMPTY))?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether the group may have a row that is asked for, by its ranges and Bloom filters.
-    fn may_hold(&self, group: &dyn RowGroupReader, query: &FlowQuery) -> bool {
-        let place = |name: &str| column(name).and_then(|place| self.places[place]);
-        if let (Some(until), Some(ts)) = (query.time.until, place("ts"))
-            && let Some(Statistics::Int64(range)) = group.metadata().column(ts).statistics()
-            && range.min_opt().is_some_and(|least| *least >= until.micros())
-        {
-            return false;
-        }
-        let has = |name: &str, text: &str| {
-            let filter = place(name).and_then(|place| group.get_column_bloom_filter(place));
-            filter.is_none_or(|filter| filter.check(text))
-        };
-        let hosts = [&query.device, &query.peer];
-        let hosts = hosts.into_iter().flatten().map(ToString::to_string);
-        query.uid.as_ref().is_none_or(|uid| has("uid", uid))
-            && hosts.into_iter().all(|host| has("id.orig_h", &host) || has("id.resp_h", &host))
-    }
-
-    /// Fills a column of the rows that `wanted` names, in rising order.
-    fn fill(
-        &self,
-        group: &dyn RowGroupReader,
-        place: usize,
-        wanted: &[usize],
-        rows: &mut [FlowRow],
-    ) -> parquet::errors::Result<()> {
-        let Some(in_file) = self.places[place] else { return Ok(()) };
-        let count = rows.len();
-        let mut set = |cells: Vec<Cell>| {
-            let mut cells = cells.into_iter().enumerate();
-            for &row in wanted {
-                if let Some((_, cell)) = cells.find(|(index, _)| *index == row) {
-                    rows[row].set(place, cell);
-                }
-            }
-        };
-        match (group.get_column_reader(in_file)?, CONN_FIELDS[place].zeek_type) {
-            (ColumnReader::Int64ColumnReader(reader), ZeekType::Time) => {
-                set(cells(reader, count, |value| Cell::Time(Timestamp::from_micros(value)))?);
-            }
-            (ColumnReader::Int64ColumnReader(reader), _) => {
-                set(cells(reader, count, |value| Cell::Count(u64::try_from(value).unwrap_or_default()))?);
-            }
-            (ColumnReader::Int32ColumnReader(reader), _) => {
-                set(cells(reader, count, |value| Cell::Port(u16::try_from(value).unwrap_or_default()))?);
-            }
-            (ColumnReader::DoubleColumnReader(reader), _) => {
-                set(cells(reader, count, |value| Cell::Interval((value * 1e6).round() as i64))?);
-            }
-            (ColumnReader::BoolColumnReader(reader), _) => set(cells(reader, count, Cell::Bool)?),
-            (ColumnReader::ByteArrayColumnReader(reader), ZeekType::Addr) => {
-                let address = |text: ByteArray| {
-                    let address = std::str::from_utf8(text.data()).ok().and_then(|text| text.parse().ok());
-                    address.map_or(Cell::Unset, Cell::Address)
-                };
-                set(cells(reader, count, address)?);
-            }
-            (ColumnReader::ByteArrayColumnReader(reader), _) => {
-                let text = |text: ByteArray| Cell::Text(String::from_utf8_lossy(text.data()).into_owned());
-                set(cells(reader, count, text)?);
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-}
-
-/// A column of a row group.
-fn cells<T: DataType>(
-    mut reader: ColumnReaderImpl<T>,
-    count: usize,
-    cell: impl Fn(T::T) -> Cell,
-) -> parquet::errors::Result<Vec<Cell>> {
-    let (mut levels, mut values) = (Vec::with_capacity(count), Vec::with_capacity(count));
-    loop {
-        let (records, _, _) = reader.read_records(count - levels.len(), Some(&mut levels), None, &mut values)?;
-        if records == 0 || levels.len() >= count {
-            break;
-        }
-    }
-    let mut values = values.into_iter();
-    Ok(levels
-        .into_iter()
-        .map(|level| if level > 0 { values.next().map_or(Cell::Unset, &cell) } else { Cell::Unset })
-        .collect())
 }
 
 /// A segment could not be read, or whoever was given its rows failed.
