@@ -3,9 +3,11 @@
 //! [`LiveSource`] is a [`Source`] like a file. It hands over what has come at least ten times a second, and when nothing
 //! comes it says how far capture time has gone ([`FrameBatch::reached`]), so that windows close and flows end in silence
 //! too. An interface that goes down or away is looked for until it is back. Nothing is lost silently: what the kernel drops
-//! is counted, and so are outages and silence ([`LiveStatus`], [`LiveEvent`]).
+//! is counted, and so are outages and silence ([`LiveStatus`], [`LiveEvent`]). Capture time is the system's, but goes on
+//! evenly when somebody sets that.
 
 mod block;
+mod clock;
 mod error;
 mod interface;
 mod offload;
@@ -23,6 +25,7 @@ pub use offload::{Offload, offloads};
 pub use status::{InterfaceStatus, LiveEvent, LiveStatus};
 
 use crate::{Filter, FrameBatch, InputReport, Position, Progress, Source, SourceError, Timestamp};
+use clock::{Change, EvenClock};
 use ring::Ring;
 use tap::{LATENESS, Tap};
 
@@ -74,6 +77,7 @@ pub struct LiveSource {
     filter: Option<Filter>,
     next_number: u64,
     bytes: u64,
+    clock: EvenClock,
     reached: Timestamp,
     kept: Instant,
     /// Frames of each interface when it was looked at last.
@@ -107,6 +111,7 @@ impl LiveSource {
             filter: config.filter.clone(),
             next_number: 1,
             bytes: 0,
+            clock: EvenClock::new(),
             reached: Timestamp::MIN,
             kept: Instant::now(),
             stop,
@@ -126,17 +131,24 @@ impl LiveSource {
     /// Fills the batch with what is ready, in the order of capture; returns whether nothing is left.
     fn fill(&mut self, batch: &mut FrameBatch) -> bool {
         let most = self.config.limit.map_or(u64::MAX, |limit| limit.saturating_sub(self.next_number - 1));
+        let mut looked = false;
         for _ in 0..MOST_LOOKED_AT {
             if batch.len() == FrameBatch::FRAMES || batch.len() as u64 >= most {
                 break;
             }
             let ready = self.taps.iter_mut().enumerate();
-            let oldest = ready.filter_map(|(place, tap)| tap.oldest().map(|(time, ring)| (time, place, ring))).min();
-            let Some((_, tap, ring)) = oldest else { return true };
+            let clock = &self.clock;
+            let oldest = |(place, tap): (usize, &mut Tap)| tap.oldest(clock).map(|(time, ring)| (time, place, ring));
+            let Some((time, tap, ring)) = ready.filter_map(oldest).min() else { return true };
             if batch.buffered() >= FrameBatch::BYTES {
                 return false;
             }
-            self.taps[tap].take(ring, self.filter.as_mut(), batch);
+            // From the future: the clock was set since it was looked at.
+            if time > self.clock.now().plus(LATENESS) && !std::mem::replace(&mut looked, true) {
+                self.look_at_clock();
+                continue;
+            }
+            self.taps[tap].take(ring, time, self.filter.as_mut(), batch);
         }
         false
     }
@@ -166,6 +178,18 @@ impl LiveSource {
         events.into_iter().for_each(&mut self.events);
     }
 
+    /// Notes whether somebody set the system's clock.
+    fn look_at_clock(&mut self) {
+        match self.clock.look() {
+            None => {}
+            Some(Change::Set(nanos)) => {
+                self.status.count_clock_step();
+                (self.events)(LiveEvent::ClockSet { seconds: nanos as f64 / 1e9 });
+            }
+            Some(Change::Followed) => (self.events)(LiveEvent::ClockFollowed),
+        }
+    }
+
     /// Notes that everything captured up to `time` has been handed over, whole seconds only.
     fn note_reached(&mut self, time: Timestamp, batch: &mut FrameBatch) {
         let second = Timestamp::from_seconds(time.minus(LATENESS).seconds());
@@ -190,7 +214,7 @@ impl LiveSource {
         if !self.stop.load(Ordering::Relaxed) {
             return false;
         }
-        let (asked, at) = *self.stopping.get_or_insert_with(|| (Instant::now(), wall_clock()));
+        let (asked, at) = *self.stopping.get_or_insert_with(|| (Instant::now(), self.clock.now()));
         let later = batch.frames.last().is_some_and(|frame| frame.time > at);
         let patience = if drained { LATENESS } else { LAST_FRAMES };
         later || asked.elapsed() >= patience
@@ -201,15 +225,15 @@ impl Source for LiveSource {
     fn read(&mut self, batch: &mut FrameBatch) -> Result<Progress, SourceError> {
         batch.clear();
         batch.first_number = self.next_number;
-        let mut now = wall_clock();
+        self.look_at_clock();
         let (mut drained, mut wrong) = (self.fill(batch), false);
         if batch.is_empty() && drained {
             wrong = self.wait(PATIENCE);
-            now = wall_clock();
+            self.look_at_clock();
             drained = self.fill(batch);
         }
         if drained {
-            self.note_reached(now, batch);
+            self.note_reached(self.clock.now(), batch);
         }
         self.count(batch);
         self.next_number += batch.len() as u64;

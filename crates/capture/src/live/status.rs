@@ -1,10 +1,11 @@
 //! What is known of the interfaces while they are listened to.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// Something that happened to an interface.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Something that happened to an interface, or to the clock.
+#[derive(Clone, Debug, PartialEq)]
 pub enum LiveEvent {
     /// It went down or away; it is looked for until it is back.
     Gone {
@@ -41,6 +42,14 @@ pub enum LiveEvent {
         /// The interface.
         interface: String,
     },
+    /// Somebody set the system's clock. Capture time goes on evenly; what stands for a minute is followed, a step ahead at
+    /// once, one back by going a tenth slower.
+    ClockSet {
+        /// How far ahead; negative when it was set back.
+        seconds: f64,
+    },
+    /// Capture time has gone ahead to the system's clock, as it was set.
+    ClockFollowed,
 }
 
 /// How one interface stands.
@@ -68,13 +77,24 @@ pub struct InterfaceStatus {
 #[derive(Debug, Default)]
 pub struct LiveStatus {
     interfaces: Mutex<Vec<InterfaceStatus>>,
+    clock_steps: AtomicU64,
 }
 
 impl LiveStatus {
     pub(super) fn new(names: &[String]) -> Self {
         let status =
             |name: &String| InterfaceStatus { interface: name.clone(), up: true, ..InterfaceStatus::default() };
-        Self { interfaces: Mutex::new(names.iter().map(status).collect()) }
+        Self { interfaces: Mutex::new(names.iter().map(status).collect()), clock_steps: AtomicU64::new(0) }
+    }
+
+    pub(super) fn count_clock_step(&self) {
+        self.clock_steps.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often somebody set the system's clock, by a second or more.
+    #[must_use]
+    pub fn clock_steps(&self) -> u64 {
+        self.clock_steps.load(Ordering::Relaxed)
     }
 
     pub(super) fn set(&self, interfaces: impl Iterator<Item = InterfaceStatus>) {

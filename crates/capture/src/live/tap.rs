@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::block::{Captured, Cursor};
+use super::clock::EvenClock;
 use super::ring::{Geometry, Link, Ring, Wish, link};
 use super::{LiveConfig, LiveError, LiveEvent};
 use crate::{Filter, FrameBatch, InputReport, LinkType, Timestamp};
@@ -81,17 +82,17 @@ impl Tap {
     }
 
     /// Capture time of the oldest frame that is ready, and the ring it is in.
-    pub(super) fn oldest(&mut self) -> Option<(Timestamp, usize)> {
+    pub(super) fn oldest(&mut self, clock: &EvenClock) -> Option<(Timestamp, usize)> {
         let ready = self.readers.iter_mut().enumerate();
-        ready.filter_map(|(place, reader)| Some((reader.peek()?.time, place))).min()
+        ready.filter_map(|(place, reader)| Some((clock.even(reader.peek()?.time), place))).min()
     }
 
-    /// Takes the oldest frame of a ring into the batch, if it is one that counts.
-    pub(super) fn take(&mut self, ring: usize, filter: Option<&mut Filter>, batch: &mut FrameBatch) {
+    /// Takes the oldest frame of a ring, captured at `time`, into the batch, if it is one that counts.
+    pub(super) fn take(&mut self, ring: usize, time: Timestamp, filter: Option<&mut Filter>, batch: &mut FrameBatch) {
         let (link, input, loopback) = (self.link, self.input, self.found.loopback);
         let Some(reader) = self.readers.get_mut(ring) else { return };
         let filtered = reader.ring.filtered;
-        let Some(captured) = reader.peek() else { return };
+        let Some(captured) = reader.peek().map(|captured| Captured { time, ..captured }) else { return };
         // What a machine sends to itself would come twice: when it leaves and when it arrives.
         if !(loopback && captured.outgoing) {
             push(&captured, link, input, batch);

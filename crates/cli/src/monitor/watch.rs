@@ -14,7 +14,7 @@ use crate::progress::Over;
 
 const REFRESH: Duration = Duration::from_millis(250);
 
-/// Tells what happens to interfaces.
+/// Tells what happens to interfaces and to the clock.
 pub(super) fn tell(event: LiveEvent) {
     match event {
         LiveEvent::Gone { interface, reason } => eprintln!("lapwing: {interface}: not heard any more: {reason}"),
@@ -29,6 +29,17 @@ pub(super) fn tell(event: LiveEvent) {
             eprintln!("lapwing: {interface}: nothing was heard for {} s", silence.as_secs());
         }
         LiveEvent::Heard { interface } => eprintln!("lapwing: {interface}: heard again"),
+        LiveEvent::ClockSet { seconds } if seconds > 0.0 => {
+            eprintln!(
+                "lapwing: the system's clock was set {seconds:.1} s ahead; if that stands for a minute it is followed"
+            );
+        }
+        LiveEvent::ClockSet { seconds } => eprintln!(
+            "lapwing: the system's clock was set back by {:.1} s; capture time goes on, and if that stands for a minute a tenth \
+             slower until both agree",
+            -seconds
+        ),
+        LiveEvent::ClockFollowed => eprintln!("lapwing: capture time has gone ahead to the system's clock"),
     }
 }
 
