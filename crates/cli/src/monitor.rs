@@ -1,5 +1,6 @@
 //! `lapwing monitor`.
 
+mod appended;
 mod fence;
 mod follow;
 mod keep;

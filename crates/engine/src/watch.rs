@@ -18,6 +18,9 @@ pub trait Watcher: Send {
     /// Takes alerts that opened, changed or closed: the same id comes again with a higher revision, at most once a second.
     fn alerts(&mut self, alerts: &[Alert]);
 
+    /// Another second of capture time has begun; its alerts have been told.
+    fn second(&mut self) {}
+
     /// Asked to read the rules anew: puts them into `detecting`, or says why the old ones stay.
     fn reload(&mut self, detecting: &mut Detecting);
 }
@@ -89,5 +92,6 @@ impl<W: Watcher> Stage for Watching<W> {
         self.detecting.merger().set_missed(missed);
         self.detecting.advance(second);
         self.tell(second);
+        self.watcher.second();
     }
 }

@@ -17,6 +17,11 @@ pub(crate) trait Sink: Send {
     /// it is for what nobody could mend while it goes on; a receiver that is away is no such thing.
     fn take(&mut self, alerts: &[Alert]) -> io::Result<()>;
 
+    /// Called once a second of capture time, for what could not be done at once. Errors are as those of `take`.
+    fn tend(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Told on SIGHUP: who moved a file away wants a new one under the old name.
     fn reopen(&mut self) -> io::Result<()> {
         Ok(())
@@ -48,6 +53,15 @@ impl Told {
         self.alerts
     }
 
+    fn each(&mut self, mut work: impl FnMut(&mut dyn Sink) -> io::Result<()>) {
+        for sink in &mut self.sinks {
+            if let Err(error) = work(sink.as_mut()) {
+                self.error.get_or_insert(error);
+                self.stop.store(true, Ordering::Relaxed);
+            }
+        }
+    }
+
     /// Ends all sinks; says what kept alerts from being written, if something did.
     pub(super) fn finish(mut self) -> io::Result<()> {
         for sink in &mut self.sinks {
@@ -61,12 +75,11 @@ impl Told {
 impl Watcher for Told {
     fn alerts(&mut self, alerts: &[Alert]) {
         self.alerts += alerts.iter().filter(|alert| alert.is_new()).count() as u64;
-        for sink in &mut self.sinks {
-            if let Err(error) = sink.take(alerts) {
-                self.error.get_or_insert(error);
-                self.stop.store(true, Ordering::Relaxed);
-            }
-        }
+        self.each(|sink| sink.take(alerts));
+    }
+
+    fn second(&mut self) {
+        self.each(|sink| sink.tend());
     }
 
     fn reload(&mut self, detecting: &mut Detecting) {

@@ -1,14 +1,14 @@
 //! Alerts written as they come: to a file that others follow, or to the terminal.
 
 use std::collections::HashMap;
-use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use clap::ValueEnum;
 use lapwing_alert::{Alert, Status, format};
 use lapwing_detect::Severity;
 
+use super::appended::Appended;
 use super::told::Sink;
 use crate::output;
 
@@ -39,8 +39,7 @@ const DEFAULT_WIDTH: u16 = 120;
 
 /// A file that alerts are appended to, or standard output.
 pub(super) struct Written {
-    path: Option<PathBuf>,
-    out: Box<dyn Write + Send>,
+    file: Option<Appended>,
     form: Form,
     /// For a table: the severity that an open alert was told with.
     severities: HashMap<String, Severity>,
@@ -48,11 +47,8 @@ pub(super) struct Written {
 
 impl Written {
     pub(super) fn open(path: Option<&Path>, form: Form) -> io::Result<Self> {
-        let out: Box<dyn Write + Send> = match path {
-            None => Box::new(io::stdout()),
-            Some(path) => Box::new(append_to(path)?),
-        };
-        Ok(Self { path: path.map(Path::to_owned), out, form, severities: HashMap::new() })
+        let file = path.map(Appended::open).transpose()?;
+        Ok(Self { file, form, severities: HashMap::new() })
     }
 
     /// The alerts that are new, or worse than when they were told last.
@@ -72,7 +68,6 @@ impl Written {
 }
 
 impl Sink for Written {
-    /// One call of the system for all of them: who follows the file sees whole lines.
     fn take(&mut self, alerts: &[Alert]) -> io::Result<()> {
         let mut text = Vec::new();
         match self.form {
@@ -83,45 +78,35 @@ impl Sink for Written {
                 if worse.is_empty() {
                     return Ok(());
                 }
-                let color = self.path.is_none() && io::stdout().is_terminal();
+                let color = self.file.is_none() && io::stdout().is_terminal();
                 let width = if color { console::Term::stdout().size().1 } else { DEFAULT_WIDTH };
                 text.extend(format::render_table(&worse, width, color).into_bytes());
             }
         }
-        self.out.write_all(&text)?;
-        self.out.flush()
+        if let Some(file) = &mut self.file {
+            return file.append(&text);
+        }
+        let mut out = io::stdout();
+        out.write_all(&text)?;
+        out.flush()
+    }
+
+    fn tend(&mut self) -> io::Result<()> {
+        self.file.as_mut().map_or(Ok(()), Appended::catch_up)
     }
 
     fn reopen(&mut self) -> io::Result<()> {
-        if let Some(path) = &self.path {
-            self.out = Box::new(append_to(path)?);
-        }
-        Ok(())
+        self.file.as_mut().map_or(Ok(()), Appended::reopen)
     }
-}
 
-fn append_to(path: &Path) -> io::Result<File> {
-    let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
-    OpenOptions::new().create(true).append(true).open(path).map_err(named)
+    fn finish(&mut self) -> io::Result<()> {
+        self.file.as_mut().map_or(Ok(()), Appended::finish)
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
-
-    #[test]
-    fn a_file_that_was_moved_away_gets_a_successor() {
-        let folder = tempfile::tempdir().unwrap();
-        let (path, moved) = (folder.path().join("alerts.jsonl"), folder.path().join("alerts.1"));
-        let mut written = Written::open(Some(&path), Form::of(Some(&path))).unwrap();
-        fs::rename(&path, &moved).unwrap();
-        assert!(!path.exists());
-        written.reopen().unwrap();
-        assert!(path.exists() && moved.exists());
-        written.take(&[]).unwrap();
-    }
 
     #[test]
     fn the_name_says_the_form() {
