@@ -35,7 +35,7 @@ use crate::judge::JudgeOptions;
 use crate::sources::Named;
 use keep::{Keep, Keeping};
 use lock::Locks;
-use metered::Metered;
+use metered::{Counting, Metered};
 use reload::Reload;
 pub(crate) use told::Sink;
 use told::Told;
@@ -182,6 +182,7 @@ impl Monitor {
         input: &Input,
         written: Written,
         status: &Arc<LiveStatus>,
+        control: &Arc<Control>,
         keeping: Option<&Keeping>,
     ) -> Result<Vec<Box<dyn Sink>>> {
         let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
@@ -191,7 +192,9 @@ impl Monitor {
         sinks.push(Box::new(written));
         let delivering = Delivering::live(&input.settings)?;
         if let Some(address) = self.metrics_at(input) {
-            let metered = Metered::start(address, Arc::clone(status))?;
+            let (status, control) = (Arc::clone(status), Arc::clone(control));
+            let kept = keeping.map(Keeping::alerts);
+            let metered = Metered::start(address, Counting { status, control, kept })?;
             if let Some(delivering) = &delivering {
                 delivering.show_in(metered.metrics());
             }

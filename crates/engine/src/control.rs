@@ -1,9 +1,25 @@
 //! A run's handle for whoever watches it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use lapwing_capture::Position;
+use lapwing_capture::{Position, Timestamp};
+use lapwing_decode::DecodeCounts;
+use lapwing_flow::FlowCounters;
+use lapwing_records::LogReport;
+
+/// What a live run has counted so far.
+#[derive(Clone, Debug, Default)]
+pub struct Counted {
+    /// What was and was not decoded.
+    pub decode: DecodeCounts,
+    /// What became of the flows.
+    pub flows: FlowCounters,
+    /// The logs that are followed.
+    pub logs: Vec<LogReport>,
+    /// Capture time.
+    pub now: Option<Timestamp>,
+}
 
 /// Stops a run, and says how far it has come.
 #[derive(Debug, Default)]
@@ -12,6 +28,9 @@ pub struct Control {
     read: AtomicU64,
     total: AtomicU64,
     frames: AtomicU64,
+    /// Somebody looks at what is counted.
+    watched: AtomicBool,
+    counted: Mutex<Counted>,
 }
 
 impl Control {
@@ -38,6 +57,25 @@ impl Control {
     #[must_use]
     pub fn frames(&self) -> u64 {
         self.frames.load(Ordering::Relaxed)
+    }
+
+    /// From now on the run says what it has counted.
+    pub fn watch(&self) {
+        self.watched.store(true, Ordering::Relaxed);
+    }
+
+    /// What was counted, as of about a second ago; nothing before [`Control::watch`].
+    #[must_use]
+    pub fn counted(&self) -> Counted {
+        self.counted.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn is_watched(&self) -> bool {
+        self.watched.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn count(&self, counted: Counted) {
+        *self.counted.lock().unwrap_or_else(PoisonError::into_inner) = counted;
     }
 
     pub(crate) fn report(&self, position: Position, frames: u64) {

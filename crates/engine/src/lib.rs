@@ -30,7 +30,7 @@ pub use config::{
     AlertSettings, CaptureSettings, Config, FlowSettings, FollowSettings, PipelineConfig, SignatureSettings,
     StoreSection, TrainSettings,
 };
-pub use control::Control;
+pub use control::{Control, Counted};
 pub use coverage::Heard;
 pub use devices::TakingStock;
 pub use evidence::{EvidenceError, write_evidence};

@@ -18,7 +18,7 @@ use crate::clock::{Clock, Tick};
 use crate::stage::Rows;
 use crate::timings::{Step, Timings};
 use crate::work::LaneOutput;
-use crate::{Control, Scored, Scoring, Stage};
+use crate::{Control, Counted, Scored, Scoring, Stage};
 
 /// Records that a stage sees at once.
 const AT_ONCE: usize = 1_024;
@@ -164,6 +164,9 @@ pub fn run_followed(
         }
         if stopping {
             return feed.finish(late);
+        }
+        if control.is_watched() {
+            control.count(Counted { logs: source.reports(), now: feed.clock.now(), ..Counted::default() });
         }
         if !more {
             if records.is_empty() {

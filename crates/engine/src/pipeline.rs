@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use lapwing_capture::{Source, SourceError};
 use lapwing_decode::{DecodeCounts, Decoder};
@@ -22,7 +22,7 @@ use crate::reader::Reader;
 use crate::stage::{Gathered, Stage};
 use crate::timings::{Step, Timings};
 use crate::work::{LaneOutput, Work};
-use crate::{Control, PipelineConfig, Scoring};
+use crate::{Control, Counted, PipelineConfig, Scoring};
 
 /// What the run counted, whatever the stage made of it.
 #[derive(Debug)]
@@ -82,6 +82,8 @@ pub fn run(
             bytes: 0,
             decode: DecodeCounts::default(),
             timings: Timings::default(),
+            flows: vec![FlowCounters::default(); threads],
+            counted: Instant::now(),
         }),
         changed: Condvar::new(),
         threads,
@@ -101,6 +103,9 @@ pub fn run(
 /// Batches between reader and last stage, however many threads there are: each holds up to a megabyte with what was made
 /// of it.
 const MOST_IN_FLIGHT: usize = 12;
+
+/// How often what was counted is told to who watches.
+const COUNTING: Duration = Duration::from_secs(1);
 
 struct Board<'a> {
     state: Mutex<State<'a>>,
@@ -148,6 +153,9 @@ struct State<'a> {
     bytes: u64,
     decode: DecodeCounts,
     timings: Timings,
+    /// What each lane had counted when it was seen idle last, for who watches.
+    flows: Vec<FlowCounters>,
+    counted: Instant,
 }
 
 enum Job<'a> {
@@ -268,9 +276,27 @@ impl<'a> Board<'a> {
                 } else {
                     state.in_flight -= 1;
                 }
+                self.tell_counted(&mut state);
                 state
             }
         }
+    }
+
+    fn tell_counted(&self, state: &mut State<'a>) {
+        if !self.control.is_watched() || state.counted.elapsed() < COUNTING {
+            return;
+        }
+        state.counted = Instant::now();
+        let mut flows = FlowCounters::default();
+        for (lane, seen) in state.lanes.iter().zip(&mut state.flows) {
+            if let Some(lane) = lane {
+                *seen = FlowCounters::default();
+                lane.add_counters(seen);
+            }
+            flows.add(seen);
+        }
+        let now = state.orderer.as_ref().and_then(|orderer| orderer.clock().now());
+        self.control.count(Counted { decode: state.decode.clone(), flows, logs: Vec::new(), now });
     }
 
     fn read(&self, mut reader: Reader<'a>, mut work: Work, begun: Instant) -> MutexGuard<'_, State<'a>> {

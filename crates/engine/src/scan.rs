@@ -134,7 +134,8 @@ impl Detecting {
     }
 
     /// What was lost on the way, as [`Raised::lost`] says it.
-    pub(crate) fn lost(&self) -> BTreeMap<String, u64> {
+    #[must_use]
+    pub fn lost(&self) -> BTreeMap<String, u64> {
         let evicted = self.bank.evicted().into_iter();
         let mut lost: BTreeMap<String, u64> =
             evicted.map(|(name, count)| (format!("{}_evicted", name.replace('-', "_")), count)).collect();

@@ -19,7 +19,7 @@ pub trait Watcher: Send {
     fn alerts(&mut self, alerts: &[Alert]);
 
     /// Another second of capture time has begun; its alerts have been told.
-    fn second(&mut self) {}
+    fn second(&mut self, _detecting: &Detecting) {}
 
     /// Asked to read the rules anew: puts them into `detecting`, or says why the old ones stay.
     fn reload(&mut self, detecting: &mut Detecting);
@@ -92,6 +92,6 @@ impl<W: Watcher> Stage for Watching<W> {
         self.detecting.merger().set_missed(missed);
         self.detecting.advance(second);
         self.tell(second);
-        self.watcher.second();
+        self.watcher.second(&self.detecting);
     }
 }

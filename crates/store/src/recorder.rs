@@ -251,6 +251,12 @@ impl AlertRecorder {
     pub fn alert(&self, alert: &Alert) {
         record_alert(&self.shared, &self.sender, alert);
     }
+
+    /// What came so far of everything that was handed over, flows too.
+    #[must_use]
+    pub fn recorded(&self) -> Recorded {
+        self.shared.recorded()
+    }
 }
 
 fn record_alert(shared: &Shared, sender: &SyncSender<Handed>, alert: &Alert) {

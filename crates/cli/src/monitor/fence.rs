@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use super::Monitor;
+use super::metered::MEMORY;
 use crate::delivery::{Delivering, RESOLVING};
 use crate::input::Input;
 use crate::sandbox::Sandbox;
@@ -42,6 +43,9 @@ impl Monitor {
             // Rings that share an interface cannot turn to one that came back: new ones are opened.
             capture: self.rings.get() > 1,
         };
+        if self.metrics_at(input).is_some() {
+            sandbox.read.push(PathBuf::from(MEMORY));
+        }
         sandbox.read.extend(places.read.iter().map(|folder| nearest(folder)));
         let kept = places.kept.into_iter().chain(self.keep.folder(settings).map(Path::to_owned));
         for folder in kept {

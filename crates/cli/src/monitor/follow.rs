@@ -79,7 +79,8 @@ impl Monitor {
         // Before any thread is started: none may stay outside.
         let fences = self.fence(input, places)?;
         let mut kept = self.keep.open(&input.settings, Pressure::WaitBriefly)?;
-        let sinks = self.sinks(input, written, &Arc::default(), kept.as_ref())?;
+        let control = Arc::new(Control::default());
+        let sinks = self.sinks(input, written, &Arc::default(), &control, kept.as_ref())?;
         let told = Told::new(sinks, reload, Arc::clone(&stop));
         let paths: Vec<String> = source.paths().map(|path| path.display().to_string()).collect();
         eprintln!("lapwing: following {} ({fences})", paths.join(", "));
@@ -90,7 +91,7 @@ impl Monitor {
                 stop.store(true, Ordering::Relaxed);
             });
         }
-        let (mut stage, control) = (Watching::new(detecting, told, renew, Heard::default), Control::default());
+        let mut stage = Watching::new(detecting, told, renew, Heard::default);
         let run = progress::show(&control, || {
             keeping(kept.as_mut(), &mut stage, |stage| run_followed(&mut source, &scoring, stage, &control, &stop))
         });

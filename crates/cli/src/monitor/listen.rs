@@ -29,13 +29,15 @@ impl Monitor {
         // Before any thread is started: none may stay outside.
         let fences = self.fence(&input, Places::default())?;
         let mut kept = self.keep.open(&input.settings, Pressure::LeaveOut)?;
-        let told = Told::new(self.sinks(&input, written, &status, kept.as_ref())?, reload, Arc::clone(&stop));
+        let control = Arc::new(Control::default());
+        let sinks = self.sinks(&input, written, &status, &control, kept.as_ref())?;
+        let told = Told::new(sinks, reload, Arc::clone(&stop));
         eprintln!("lapwing: listening to {} ({fences})", self.interface.join(", "));
         let heard = {
             let status = Arc::clone(&status);
             move || watch::heard(&status.interfaces())
         };
-        let (mut stage, control) = (Watching::new(detecting, told, renew, heard), Control::default());
+        let mut stage = Watching::new(detecting, told, renew, heard);
         let ran = watch::watch(&status, &control, &stop, self.duration.map(Duration::from_secs), || {
             keeping(kept.as_mut(), &mut stage, |stage| {
                 lapwing_engine::run(&mut *source, &input.pipeline, &scoring, stage, &control)

@@ -18,7 +18,7 @@ pub(crate) trait Sink: Send {
     fn take(&mut self, alerts: &[Alert]) -> io::Result<()>;
 
     /// Called once a second of capture time, for what could not be done at once. Errors are as those of `take`.
-    fn tend(&mut self) -> io::Result<()> {
+    fn tend(&mut self, _detecting: &Detecting) -> io::Result<()> {
         Ok(())
     }
 
@@ -78,8 +78,8 @@ impl Watcher for Told {
         self.each(|sink| sink.take(alerts));
     }
 
-    fn second(&mut self) {
-        self.each(|sink| sink.tend());
+    fn second(&mut self, detecting: &Detecting) {
+        self.each(|sink| sink.tend(detecting));
     }
 
     fn reload(&mut self, detecting: &mut Detecting) {

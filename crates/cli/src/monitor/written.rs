@@ -7,6 +7,7 @@ use std::path::Path;
 use clap::ValueEnum;
 use lapwing_alert::{Alert, Status, format};
 use lapwing_detect::Severity;
+use lapwing_engine::Detecting;
 
 use super::appended::Appended;
 use super::told::Sink;
@@ -91,7 +92,7 @@ impl Sink for Written {
         out.flush()
     }
 
-    fn tend(&mut self) -> io::Result<()> {
+    fn tend(&mut self, _detecting: &Detecting) -> io::Result<()> {
         self.file.as_mut().map_or(Ok(()), Appended::catch_up)
     }
 

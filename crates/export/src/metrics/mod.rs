@@ -186,8 +186,8 @@ mod tests {
     #[test]
     fn values_are_rendered_as_prometheus_reads_them() {
         let metrics = Metrics::default();
-        metrics.add(&names::ALERTS, &["port\"scan", "high"], 1.0);
-        metrics.add(&names::ALERTS, &["port\"scan", "high"], 2.0);
+        metrics.add(&names::ALERTS, &["a\"b", "port-scan", "high"], 1.0);
+        metrics.add(&names::ALERTS, &["a\"b", "port-scan", "high"], 2.0);
         metrics.set(&names::UP, &[], 1.0);
         for seconds in [0.0005, 0.2, 0.3, 60.0] {
             metrics.observe(&names::DETECTOR_LATENCY, &[], seconds);
@@ -195,7 +195,7 @@ mod tests {
         let text = metrics.render();
         for line in [
             "# TYPE lapwing_alerts_total counter",
-            "lapwing_alerts_total{detector=\"port\\\"scan\",severity=\"high\"} 3",
+            "lapwing_alerts_total{detector=\"a\\\"b\",kind=\"port-scan\",severity=\"high\"} 3",
             "lapwing_up 1",
             "lapwing_detector_latency_seconds_bucket{le=\"0.001\"} 1",
             "lapwing_detector_latency_seconds_bucket{le=\"0.5\"} 3",
@@ -210,7 +210,7 @@ mod tests {
     fn labels_are_bounded() {
         let metrics = Metrics::default();
         for number in 0..MOST_SERIES + 5 {
-            metrics.add(&names::ALERTS, &[&number.to_string(), "low"], 1.0);
+            metrics.add(&names::ALERTS, &[&number.to_string(), "port-scan", "low"], 1.0);
         }
         assert!(metrics.render().contains("lapwing_metrics_refused_total 5"));
     }

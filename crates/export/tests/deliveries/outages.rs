@@ -228,6 +228,13 @@ fn the_dashboards_name_only_what_there_is() {
     assert!(read("influxdb").contains("lapwing_alert"));
 }
 
+#[test]
+fn every_metric_is_documented() {
+    let text = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/delivery.md")).unwrap();
+    let missing: Vec<_> = names::ALL.iter().filter(|metric| !text.contains(&format!("`{}`", metric.name))).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
 /// A file system with room for few alerts, mounted until dropped.
 struct Small(PathBuf);
 
