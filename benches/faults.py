@@ -6,8 +6,8 @@
 Needs root, iproute2, tcpreplay and zstd. Makes two network namespaces with a cable between them. Over it go the captures of
 corpus/, one after the other, and every ten seconds an attack from an address of its own (attacker.py). Meanwhile faults come
 one after the other, in an order that the seed gives: receivers that are down, hang or refuse (receivers.py), a full disk under
-alerts, spool and store, an interface that goes down or is removed and made anew, broken and good rules to reload, and with
---step-clock the machine's clock set ahead by ten minutes and back after 20 s.
+alerts, spool and store, an interface that goes down or is removed and made anew, rules and models to reload that are broken,
+gone or good, and with --step-clock the machine's clock set ahead by ten minutes and back after 20 s.
 
 At the end it compares: every attack has its alert, those apart that were sent while the interface was away; the last revision
 of every alert in the file has reached every receiver, and the store; times of alerts are those of a clock that nobody set.
@@ -62,8 +62,8 @@ level: low
 class Faults:
     """Each is a pair: what breaks it, and what mends it."""
 
-    def __init__(self, monitor, receivers, disk, rules):
-        self.monitor, self.receivers, self.disk, self.rules = monitor, receivers, disk, rules
+    def __init__(self, monitor, receivers, disk, rules, model):
+        self.monitor, self.receivers, self.disk, self.rules, self.model = monitor, receivers, disk, rules, model
         self.away = []  # when the interface was
         self.moved = 0
 
@@ -83,6 +83,7 @@ class Faults:
             "interface removed and made anew": (lambda: self.gone(f"ip -n {LISTENER} link del {CABLE}"), lambda: self.back(plug_in)),
             "reload with a broken rule": (lambda: self.reload("detection: ["), lambda: (self.rules / "rule.yml").unlink()),
             "reload with a good rule, alerts' file moved away": (self.move_and_reload, lambda: (self.rules / "rule.yml").unlink()),
+            "reload with a broken model": (self.break_model, self.mend_model),
             "reload with the rules' folder gone": (self.hide_rules, lambda: self.rules.with_name("hidden").rename(self.rules)),
         }
         if step_clock:
@@ -116,6 +117,16 @@ class Faults:
         self.monitor.output.rename(self.monitor.output.with_suffix(f".{self.moved}"))
         self.reload(RULE)
 
+    def break_model(self):
+        self.model.rename(self.model.with_suffix(".whole"))
+        whole = self.model.with_suffix(".whole").read_bytes()
+        self.model.write_bytes(whole[:len(whole) // 2])
+        self.monitor.signal(signal.SIGHUP)
+
+    def mend_model(self):
+        self.model.with_suffix(".whole").rename(self.model)
+        self.monitor.signal(signal.SIGHUP)
+
     def hide_rules(self):
         self.rules.rename(self.rules.with_name("hidden"))
         self.monitor.signal(signal.SIGHUP)
@@ -138,19 +149,29 @@ def order(names, seconds, generator):
     return planned
 
 
+def train(options, folder):
+    """A model, of whatever home: it is there to be read anew."""
+    folder.mkdir()
+    capture, model = folder / "capture.pcap", folder / "home.lapwing"
+    shell(f"zstd -qdf {ROOT}/corpus/benign-home/capture.pcap.zst -o {capture}")
+    shell(f"{options.lapwing} train {capture} --output {model}")
+    return model
+
+
 def run(options, folder):
     disk, rules = folder / "disk", folder / "rules"
     disk.mkdir()
     rules.mkdir()
+    model = train(options, folder / "models")
     shell(f"mount -t tmpfs -o size={DISK} lapwing-faults {disk}")
     receivers = {"webhook": Webhook(18080), "syslog": Syslog(16514), "mqtt": Broker(11883)}
     config = folder / "lapwing.toml"
     config.write_text(SETTINGS.format(rules=rules, disk=disk, hook=18080, siem=16514, home=11883))
     # What the time would be if nobody set the clock.
     even = time.time() - time.monotonic()
-    monitor = Monitor(options, folder, config, disk)
+    monitor = Monitor(options, folder, config, disk, model)
     traffic = Traffic(folder, options.seconds, options.seed)
-    faults = Faults(monitor, receivers, disk, rules)
+    faults = Faults(monitor, receivers, disk, rules, model)
     actions = faults.all(options.step_clock)
     injected = []
     for name, lasts in order(sorted(actions), options.seconds, random.Random(options.seed)):
@@ -204,13 +225,15 @@ def judge(options, monitor, attacks, faults, receivers, injected, ended, even):
           f"interface was away, {len(attacks) - len(excepted) - len(missed)} of the other {len(attacks) - len(excepted)} found; "
           f"{len(last)} alerts in {sum(map(len, monitor.alerts.values()))} revisions; peak RSS {monitor.rss / 1e6:.0f} MB, "
           f"{cpu:.0f} s of CPU; exit status {status}, {took:.1f} s after SIGTERM\n")
-    print("| fault | times | seconds | attacks meanwhile | found | what it said |\n|---|---:|---:|---:|---:|---|")
+    print("| fault | times | seconds | attacks meanwhile | sent to no interface | found | what it said |\n"
+          "|---|---:|---:|---:|---:|---:|---|")
     for fault in sorted({name for name, _, _ in injected}):
         times = [(begun, ended) for name, begun, ended in injected if name == fault]
         meanwhile = [attack for attack in attacks if any(overlaps(attack, *when) for when in times)]
         count = sum(attack not in missed and attack not in excepted for attack in meanwhile)
+        unseen = sum(attack in excepted for attack in meanwhile)
         said = dict.fromkeys(re.sub(r"\d+(\.\d+)?", "N", line) for _, when, line in monitor.said if when == fault)
-        print(f"| {fault} | {len(times)} | {sum(ended - begun for begun, ended in times):.0f} | {len(meanwhile)} | {count} | "
+        print(f"| {fault} | {len(times)} | {sum(ended - begun for begun, ended in times):.0f} | {len(meanwhile)} | {unseen} | {count} | "
               f"{'; '.join(said) or 'nothing'} |")
 
     print("\n| receiver | revisions | more than once | last revisions missing | revisions missing |\n|---|---:|---:|---:|---:|")

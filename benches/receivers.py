@@ -24,7 +24,7 @@ class Receiver:
 
     def set(self, mode):
         with self._lock:
-            self.mode = mode
+            held, self.mode = self.mode == "hang", mode
             connections, self._connections = self._connections, set()
             if mode == "down" and self._listener:
                 # Wakes the thread that accepts; closing alone does not.
@@ -34,7 +34,8 @@ class Receiver:
             elif mode != "down" and not self._listener:
                 self._listener = listen(self.port)
                 threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
-        for connection in connections:
+        # Those that hang are closed with what nobody read, as when a program is killed: the other side sees a reset, no end.
+        for connection in () if held else connections:
             try:
                 connection.shutdown(socket.SHUT_RDWR)
             except OSError:
@@ -52,7 +53,7 @@ class Receiver:
             threading.Thread(target=self._hold if hangs else self._serve, args=(connection,), daemon=True).start()
 
     def _hold(self, connection):
-        """Until the mode changes, which shuts it down, or the other side gives up."""
+        """Until the mode changes."""
         with connection:
             while connection in self._connections:
                 time.sleep(0.2)

@@ -15,7 +15,7 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent
 SENDER, LISTENER, CABLE = "lapwing-faults-a", "lapwing-faults-b", "cable"
-PACE = 300  # packets per second of the captures
+PACE = 1000  # packets per second of the captures
 
 
 def shell(line, check=True):
@@ -51,10 +51,11 @@ def build():
 class Monitor:
     """The program, what it says and when, its memory; the alerts in its file and when they came."""
 
-    def __init__(self, options, folder, config, disk):
+    def __init__(self, options, folder, config, disk, model):
         self.output = disk / "alerts.jsonl"
         self.store = disk / "store"
-        command = [options.lapwing, "monitor", "--interface", CABLE, "--config", config, "--output", self.output]
+        command = [options.lapwing, "monitor", "--interface", CABLE, "--config", config, "--output", self.output,
+                   "--model", model]
         self.stores = "--store" in shell(f"{options.lapwing} monitor --help")
         if self.stores:
             command += ["--store", self.store]
