@@ -26,8 +26,9 @@ const OPEN_HOURS: usize = 4;
 /// Segments that are made at once; beyond it whoever appends waits.
 const SEALING: usize = 2;
 
-/// Bytes of a journal before it becomes a segment though its hour is not over: about 250,000 flows.
-const LONGEST_JOURNAL: u64 = 64 << 20;
+/// Bytes of a journal before it becomes a segment though its hour is not over: about 60,000 flows. A question reads a journal
+/// from its beginning, and a capture that is read in a minute has its segments made while it is read, not after.
+const LONGEST_JOURNAL: u64 = 16 << 20;
 
 const HOUR: i64 = 3_600;
 

@@ -216,10 +216,10 @@ mod tests {
         let mut writer = SegmentWriter::new(File::create(&path).unwrap()).unwrap();
         let row = |uid: u64| {
             // Now 3, now 50 rows apart, and columns with and without a value.
-            let host = if uid % 300 < 9 && uid % 3 == 0 || uid % 50 == 0 { 7 } else { 8 };
+            let host = if (uid % 300 < 9 && uid.is_multiple_of(3)) || uid.is_multiple_of(50) { 7 } else { 8 };
             let mut flow = flow(uid, host, 10_000 - uid as i64 % 1_000);
-            flow.orig.mac = (uid % 3 == 0).then_some([uid as u8; 6]);
-            flow.protocol = if uid % 7 == 0 { 17 } else { 6 };
+            flow.orig.mac = uid.is_multiple_of(3).then_some([uid as u8; 6]);
+            flow.protocol = if uid.is_multiple_of(7) { 17 } else { 6 };
             FlowRow::new(&flow, &LocalNetworks::default())
         };
         let written: Vec<FlowRow> = (0..20_000).map(row).collect();
