@@ -271,6 +271,46 @@ fn live_the_kept_capture_and_its_log_give_the_same_alerts() {
 
 #[test]
 #[ignore = "makes network namespaces: needs root"]
+fn rings_that_share_an_interface_lose_no_fragment_and_keep_the_order() {
+    if !has("nmap") || !has("ping") {
+        return;
+    }
+    let Some(network) = Network::new("lwr") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let kept = folder.path().join("kept");
+    let kept_name = kept.display().to_string();
+    let monitor = network.monitor(&["--interface", "wire", "--format", "jsonl", "--rings", "3", "--write", &kept_name]);
+    let before = network.sent("wire");
+    // Each in three fragments, and a flow of its own kind.
+    network.attack("ping -q -c 40 -i 0.02 -s 4000 192.168.77.2");
+    network.attack("nmap -sS -Pn -n --max-rate 400 -p 1-400 192.168.77.2");
+    thread::sleep(Duration::from_secs(1));
+    let sent = network.sent("wire") - before;
+    let ended = monitor.end();
+    let (seen, dropped) = ended.counted("wire");
+    assert_eq!((sent, dropped), (seen, 0), "{:?}", ended.said);
+    assert!(seen >= 40 * 3 * 2 + 800, "{seen}");
+    assert_eq!(ended.last_revisions(), scan(&kept));
+    let times: Vec<(u32, u32)> =
+        fs::read_dir(&kept).unwrap().flat_map(|file| times(&fs::read(file.unwrap().path()).unwrap())).collect();
+    assert_eq!(times.len() as u64, seen);
+    let backwards = times.windows(2).filter(|pair| pair[0] > pair[1]).count();
+    assert_eq!(backwards, 0, "of {seen}");
+}
+
+/// Seconds and nanoseconds of each frame of a capture that `--write` kept.
+fn times(capture: &[u8]) -> Vec<(u32, u32)> {
+    let word = |at: usize| u32::from_le_bytes(capture[at..at + 4].try_into().unwrap());
+    let (mut at, mut times) = (24, Vec::new());
+    while at < capture.len() {
+        times.push((word(at), word(at + 4)));
+        at += 16 + word(at + 8) as usize;
+    }
+    times
+}
+
+#[test]
+#[ignore = "makes network namespaces: needs root"]
 fn an_interface_that_goes_and_comes_back_is_heard_again_without_rights() {
     if !has("ping") {
         return;

@@ -73,6 +73,15 @@ pub struct Instruction {
     pub operand: u32,
 }
 
+#[cfg(target_os = "linux")]
+impl Instruction {
+    /// A program that leaves every frame.
+    pub(crate) const NOTHING: Self = Self { code: code::RETURN, jump_true: 0, jump_false: 0, operand: 0 };
+
+    /// A program that takes every frame.
+    pub(crate) const EVERYTHING: Self = Self { operand: ACCEPT, ..Self::NOTHING };
+}
+
 /// A program that takes or leaves frames. It was made by the compiler: it only jumps forward and ends in a return.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Program {

@@ -27,13 +27,16 @@ pub use status::{InterfaceStatus, LiveEvent, LiveStatus};
 use crate::{Filter, FrameBatch, InputReport, Position, Progress, Source, SourceError, Timestamp};
 use clock::{Change, EvenClock};
 use ring::Ring;
-use tap::{LATENESS, Tap};
+use tap::{LATENESS, RETIRE, Tap};
 
 /// How often the source comes back to its reader when no frame comes.
 const PATIENCE: Duration = Duration::from_millis(100);
 
 /// How often drops, errors and silence are looked at.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
+
+/// How long a frame waits for earlier ones of other rings and interfaces: each hands over what came within twice [`tap::RETIRE`].
+const HELD_BACK: Duration = Duration::from_millis(3 * RETIRE.as_millis() as u64);
 
 /// How long after being asked to stop the rings are still emptied.
 const LAST_FRAMES: Duration = Duration::from_secs(2);
@@ -128,9 +131,10 @@ impl LiveSource {
         Arc::clone(&self.status)
     }
 
-    /// Fills the batch with what is ready, in the order of capture; returns whether nothing is left.
-    fn fill(&mut self, batch: &mut FrameBatch) -> bool {
+    /// Fills the batch with what is ready, in the order of capture.
+    fn fill(&mut self, batch: &mut FrameBatch) -> Left {
         let most = self.config.limit.map_or(u64::MAX, |limit| limit.saturating_sub(self.next_number - 1));
+        let several = self.taps.len() > 1 || self.config.rings > 1;
         let mut looked = false;
         for _ in 0..MOST_LOOKED_AT {
             if batch.len() == FrameBatch::FRAMES || batch.len() as u64 >= most {
@@ -139,23 +143,38 @@ impl LiveSource {
             let ready = self.taps.iter_mut().enumerate();
             let clock = &self.clock;
             let oldest = |(place, tap): (usize, &mut Tap)| tap.oldest(clock).map(|(time, ring)| (time, place, ring));
-            let Some((time, tap, ring)) = ready.filter_map(oldest).min() else { return true };
+            let Some((time, tap, ring)) = ready.filter_map(oldest).min() else { return Left::Nothing };
             if batch.buffered() >= FrameBatch::BYTES {
-                return false;
+                return Left::Frames;
             }
             // From the future: the clock was set since it was looked at.
             if time > self.clock.now().plus(LATENESS) && !std::mem::replace(&mut looked, true) {
                 self.look_at_clock();
                 continue;
             }
+            if several && self.may_be_overtaken(time) && !self.taps[tap].is_pressed(ring) {
+                return Left::Held(time.plus(HELD_BACK));
+            }
             self.taps[tap].take(ring, time, self.filter.as_mut(), batch);
         }
-        false
+        Left::Frames
+    }
+
+    /// Whether a ring in which nothing is ready may still hand over a frame from before `time`.
+    fn may_be_overtaken(&self, time: Timestamp) -> bool {
+        let now = self.clock.now();
+        let recent = time > now.minus(HELD_BACK) && time < now.plus(HELD_BACK);
+        recent && self.taps.iter().any(|tap| tap.behind().next().is_some())
     }
 
     /// Waits for frames; returns whether something is wrong with an interface.
-    fn wait(&self, timeout: Duration) -> bool {
-        Ring::wait(self.taps.iter().filter(|tap| tap.is_up()).flat_map(Tap::rings), timeout)
+    fn wait(&self, left: Left) -> bool {
+        let Left::Held(until) = left else {
+            return Ring::wait(self.taps.iter().filter(|tap| tap.is_up()).flat_map(Tap::rings), PATIENCE);
+        };
+        // The system counts such waits in milliseconds.
+        let rest = until.nanos_since(self.clock.now()).clamp(1_000_000, PATIENCE.as_nanos() as i64);
+        Ring::wait(self.taps.iter().flat_map(Tap::behind), Duration::from_nanos(rest.unsigned_abs()))
     }
 
     fn keep(&mut self, now: Instant) {
@@ -221,17 +240,28 @@ impl LiveSource {
     }
 }
 
+/// What stands in the rings after a batch was filled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Left {
+    Nothing,
+    Frames,
+    /// Frames that wait for earlier ones of other rings, until then at most.
+    Held(Timestamp),
+}
+
 impl Source for LiveSource {
     fn read(&mut self, batch: &mut FrameBatch) -> Result<Progress, SourceError> {
         batch.clear();
         batch.first_number = self.next_number;
         self.look_at_clock();
-        let (mut drained, mut wrong) = (self.fill(batch), false);
-        if batch.is_empty() && drained {
-            wrong = self.wait(PATIENCE);
+        let (mut left, mut wrong) = (self.fill(batch), false);
+        if batch.is_empty() && left != Left::Frames {
+            wrong = self.wait(left);
             self.look_at_clock();
-            drained = self.fill(batch);
+            left = self.fill(batch);
         }
+        // What is held back is later than that too.
+        let drained = left != Left::Frames;
         if drained {
             self.note_reached(self.clock.now(), batch);
         }

@@ -87,14 +87,22 @@ impl Ring {
             tp_feature_req_word: 0,
         };
         set(&socket, libc::SOL_PACKET, libc::PACKET_RX_RING, &request)?;
-        let filtered = wish.program.is_some_and(|program| attach(&socket, program).is_ok());
         let memory = map(&socket, geometry)?;
-        let ring = Self { socket, memory, geometry, next: 0, filtered };
-        ring.listen(wish.link.index, wish.promiscuous)?;
+        let mut ring = Self { socket, memory, geometry, next: 0, filtered: false };
         if let Some(group) = wish.fanout {
-            // Fragments are put together before they are shared out, or those of one flow would part ways.
-            let mode = libc::PACKET_FANOUT_HASH | libc::PACKET_FANOUT_FLAG_DEFRAG;
+            // Only a bound socket can join, and until it has joined it would hear what the others hear too.
+            attach(&ring.socket, &[Instruction::NOTHING])?;
+            ring.listen(wish.link.index, wish.promiscuous)?;
+            // Without PACKET_FANOUT_FLAG_DEFRAG: the kernel would show fragments as one frame, or not at all and uncounted
+            // where they do not fit, which is what evasion is made of.
+            let mode = libc::PACKET_FANOUT_HASH;
             set(&ring.socket, libc::SOL_PACKET, libc::PACKET_FANOUT, &(u32::from(group) | mode << 16))?;
+        }
+        ring.filtered = wish.program.is_some_and(|program| attach(&ring.socket, program).is_ok());
+        if wish.fanout.is_none() {
+            ring.listen(wish.link.index, wish.promiscuous)?;
+        } else if !ring.filtered {
+            attach(&ring.socket, &[Instruction::EVERYTHING])?;
         }
         Ok(ring)
     }
@@ -120,17 +128,25 @@ impl Ring {
 
     /// The oldest block that the kernel has handed over.
     pub(super) fn block(&self) -> Option<&[u8]> {
-        let ours = self.status().load(Ordering::Acquire) & libc::TP_STATUS_USER != 0;
+        let ours = self.status(self.next).load(Ordering::Acquire) & libc::TP_STATUS_USER != 0;
         // SAFETY: the block lies inside the mapping. Its status says that it is ours, and the load that saw it synchronises
         // with the kernel's writes before; the kernel does not touch it until `release`, which needs `&mut self` and so
         // outlives the slice. The status word itself is not written by anybody either while the block is ours.
         #[expect(unsafe_code, reason = "memory shared with the kernel")]
-        ours.then(|| unsafe { std::slice::from_raw_parts(self.start().as_ptr(), self.geometry.block as usize) })
+        ours.then(|| unsafe {
+            std::slice::from_raw_parts(self.start(self.next).as_ptr(), self.geometry.block as usize)
+        })
+    }
+
+    /// Whether half of the ring waits to be read.
+    pub(super) fn is_half_full(&self) -> bool {
+        let halfway = (self.next + self.geometry.blocks / 2) % self.geometry.blocks;
+        self.status(halfway).load(Ordering::Relaxed) & libc::TP_STATUS_USER != 0
     }
 
     /// Gives the oldest block back.
     pub(super) fn release(&mut self) {
-        self.status().store(libc::TP_STATUS_KERNEL, Ordering::Release);
+        self.status(self.next).store(libc::TP_STATUS_KERNEL, Ordering::Release);
         self.next = (self.next + 1) % self.geometry.blocks;
     }
 
@@ -166,21 +182,23 @@ impl Ring {
         woken > 0 && events.iter().any(|event| event.revents & !libc::POLLIN != 0)
     }
 
-    fn start(&self) -> NonNull<u8> {
-        let offset = self.next as usize * self.geometry.block as usize;
-        // SAFETY: `next` is below the number of blocks, so the place is inside the mapping.
+    /// Where a block begins; there must be one of that number.
+    fn start(&self, block: u32) -> NonNull<u8> {
+        assert!(block < self.geometry.blocks);
+        let offset = block as usize * self.geometry.block as usize;
+        // SAFETY: there is a block of that number, so the place is inside the mapping.
         #[expect(unsafe_code, reason = "arithmetic inside the mapping")]
         unsafe {
             self.memory.add(offset)
         }
     }
 
-    fn status(&self) -> &AtomicU32 {
+    fn status(&self, block: u32) -> &AtomicU32 {
         // SAFETY: the word is inside the block, aligned (blocks are pages, the offset is 8), and both sides use it as an
         // atomic while it can change.
         #[expect(unsafe_code, reason = "memory shared with the kernel")]
         unsafe {
-            AtomicU32::from_ptr(self.start().add(block::STATUS).as_ptr().cast())
+            AtomicU32::from_ptr(self.start(block).add(block::STATUS).as_ptr().cast())
         }
     }
 }

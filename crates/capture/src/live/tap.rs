@@ -14,7 +14,7 @@ use crate::{Filter, FrameBatch, InputReport, LinkType, Timestamp};
 const BLOCK: u32 = 256 * 1024;
 
 /// A block with frames in it is handed over after one to two times this.
-const RETIRE: Duration = Duration::from_millis(50);
+pub(super) const RETIRE: Duration = Duration::from_millis(50);
 
 /// A frame comes out of the ring at most this much after its capture time, if the machine is not overloaded.
 pub(super) const LATENESS: Duration = Duration::from_millis(300);
@@ -85,6 +85,16 @@ impl Tap {
     pub(super) fn oldest(&mut self, clock: &EvenClock) -> Option<(Timestamp, usize)> {
         let ready = self.readers.iter_mut().enumerate();
         ready.filter_map(|(place, reader)| Some((clock.even(reader.peek()?.time), place))).min()
+    }
+
+    /// The rings in which nothing is ready: what they hand over next may be earlier than what is ready in others.
+    pub(super) fn behind(&self) -> impl Iterator<Item = &Ring> {
+        self.rings().filter(|ring| self.is_up() && ring.block().is_none())
+    }
+
+    /// Whether so much waits in a ring that its frames cannot wait for others.
+    pub(super) fn is_pressed(&self, ring: usize) -> bool {
+        self.readers.get(ring).is_some_and(|reader| reader.ring.is_half_full())
     }
 
     /// Takes the oldest frame of a ring, captured at `time`, into the batch, if it is one that counts.
