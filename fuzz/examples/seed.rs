@@ -13,6 +13,7 @@ use lapwing_capture::{FrameBatch, Inputs, LinkType, Source, Timestamp, expand};
 use lapwing_fuzz::{encode_frame, encode_frames, encode_model};
 use lapwing_learn::model::{Baseline, SchemaId};
 use lapwing_learn::{ForestSettings, Matrix, Model, ModelCard, Random};
+use lapwing_records::find;
 
 /// Larger captures are cut after this many bytes: a fuzzer runs thousands of inputs a second only if they are small.
 const CAPTURE_BYTES: usize = 4_096;
@@ -42,6 +43,7 @@ fn main() -> Result<()> {
     seeds.filters(&repository.join("crates/capture/tests/filters.txt"))?;
     seeds.fragments()?;
     seeds.models()?;
+    seeds.logs(&folders)?;
     for target in fs::read_dir(&seeds.folder)? {
         let target = target?.path();
         println!("{}: {} seeds", target.display(), fs::read_dir(&target)?.count());
@@ -119,6 +121,20 @@ impl Seeds {
         Ok(())
     }
 
+    /// A log of every form, and the first lines of those in `folders`, whole and compressed.
+    fn logs(&self, folders: &[PathBuf]) -> Result<()> {
+        for (index, log) in LOGS.iter().enumerate() {
+            self.write("records", &format!("made-{index}"), log.as_bytes())?;
+            self.write("records", &format!("made-{index}-zst"), &zstd::encode_all(log.as_bytes(), 3)?)?;
+        }
+        for (index, log) in folders.iter().flat_map(|folder| find(folder).logs).enumerate() {
+            let bytes = beginning(&log)?;
+            let end = bytes.iter().rposition(|byte| *byte == b'\n').map_or(bytes.len(), |feed| feed + 1);
+            self.write("records", &format!("read-{index}"), &bytes[..end])?;
+        }
+        Ok(())
+    }
+
     /// Datagrams in two and three pieces, in and out of order, overlapping, of both versions.
     fn fragments(&self) -> Result<()> {
         for version in [0, 1] {
@@ -155,7 +171,7 @@ impl Seeds {
     }
 }
 
-/// The first bytes of a capture, decompressed.
+/// The first bytes of a file, decompressed.
 fn beginning(path: &Path) -> Result<Vec<u8>> {
     let file = fs::File::open(path)?;
     let compressed = path.extension().is_some_and(|extension| extension == "zst");
@@ -177,6 +193,33 @@ fn model(width: usize, trees: usize, sample: usize) -> Result<Model> {
     let settings = ForestSettings { trees, sample, ..ForestSettings::default() };
     Ok(Model::train(card, baseline, settings, 5.0, NonZeroUsize::MIN)?)
 }
+
+/// A log of every form, odd values among them.
+const LOGS: [&str; 6] = [
+    "#separator \\x09\n#set_separator\t,\n#empty_field\t(empty)\n#unset_field\t-\n#path\tconn\n#fields\tts\tuid\tid.orig_h\t\
+     id.orig_p\tid.resp_h\tid.resp_p\tproto\tservice\tduration\torig_bytes\tresp_bytes\tconn_state\tlocal_orig\thistory\t\
+     orig_pkts\torig_ip_bytes\tresp_pkts\tresp_ip_bytes\ttunnel_parents   label   detailed-label\n1.5\tCab\t10.0.0.1\t40000\t\
+     2001:db8::1\t443\ttcp\tssl\t2.25\t100\t900\tSF\tT\tShADadFf\t7\t500\t8\t1300\t(empty)   Malicious   C&C\n#close\t1\n\
+     #separator \\x2c\n#path,open_conn\n#fields,proto,id.resp_h,id.orig_h,ts\nicmp,10.0.0.2,10.0.0.1,2e3\n",
+    "{\"ts\":\"2024-04-19T00:00:01.5Z\",\"id\":{\"orig_h\":\"10.0.0.1\",\"orig_p\":8,\"resp_h\":\"10.0.0.2\",\"resp_p\":0},\
+     \"proto\":\"icmp\",\"conn_state\":\"OTH\"}\n{\"_path\":\"conn\",\"ts\":1e9,\"id.orig_h\":\"fe80::1\",\"id.orig_p\":53,\
+     \"id.resp_h\":\"ff02::fb\",\"id.resp_p\":53,\"proto\":\"udp\",\"duration\":0.1,\"orig_bytes\":18446744073709551615,\
+     \"orig_pkts\":1,\"history\":\"D\",\"conn_state\":\"S0\",\"x\":[{\"y\":null}]}\n",
+    "{\"timestamp\":\"2021-06-06T17:34:31.140759+0200\",\"event_type\":\"netflow\",\"flow_id\":7,\"src_ip\":\"10.0.0.1\",\
+     \"src_port\":1,\"dest_ip\":\"10.0.0.2\",\"dest_port\":2,\"proto\":\"TCP\",\"netflow\":{\"pkts\":1,\"bytes\":60,\"start\":\
+     \"2021-06-06T17:34:31.140759+0200\",\"end\":\"2021-06-06T17:34:32.140759+0200\",\"min_ttl\":63,\"max_ttl\":64},\"tcp\":\
+     {\"tcp_flags\":\"1b\"}}\n{\"timestamp\":\"2021-06-06T17:34:31+02:00\",\"event_type\":\"netflow\",\"flow_id\":7,\"src_ip\":\
+     \"10.0.0.2\",\"src_port\":2,\"dest_ip\":\"10.0.0.1\",\"dest_port\":1,\"proto\":\"TCP\",\"netflow\":{\"pkts\":1,\"bytes\":\
+     60,\"start\":\"2021-06-06T17:34:31.140759+0200\",\"end\":\"2021-06-06T17:34:32.140759+0200\"}}\n",
+    "{\"timestamp\":\"2021-06-06T17:34:31.1Z\",\"event_type\":\"flow\",\"src_ip\":\"10.0.0.1\",\"src_port\":1,\"dest_ip\":\
+     \"10.0.0.2\",\"dest_port\":2,\"proto\":\"TCP\",\"vlan\":[5,6],\"flow\":{\"pkts_toserver\":3,\"pkts_toclient\":2,\
+     \"bytes_toserver\":180,\"bytes_toclient\":120,\"start\":\"2021-06-06T17:34:30.1Z\",\"end\":\"2021-06-06T17:34:31.1Z\"},\
+     \"tcp\":{\"tcp_flags_ts\":\"02\",\"tcp_flags_tc\":\"12\"}}\n",
+    "ts,uid,id.orig_h,id.orig_p,id.resp_h,id.resp_p,proto,duration,conn_state\n1.000001,C1,10.0.0.1,1,\"10.0.0.2\",2,udp,0.5,SF\n",
+    "StartTime,Dur,Proto,SrcAddr,Sport,Dir,DstAddr,Dport,State,sTos,dTos,TotPkts,TotBytes,SrcBytes,SrcPkts,Label\n1970/01/01 \
+     01:00:08.156845,3554.2,tcp,10.0.2.15,0x0303,  <?>,10.0.2.2,80,SPA_SRPA,0,0,22,924,462,11,x\n1970/01/01 01:00:08,0.1,arp,\
+     10.0.2.15,,  who,10.0.2.2,,CON,,,22,924,462,11,x\n",
+];
 
 /// Rules with what the shipped ones do not use: correlations, filters, modifiers, flows.
 const RULES: [&str; 3] = [

@@ -5,7 +5,7 @@ use std::io::{Cursor, Read};
 use lapwing_capture::{FrameBatch, Inputs, Progress, Source};
 
 /// Gives out a few bytes at a time, as a pipe may.
-struct Dribble(Cursor<Vec<u8>>, usize);
+pub(crate) struct Dribble(pub(crate) Cursor<Vec<u8>>, pub(crate) usize);
 
 impl Read for Dribble {
     fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
