@@ -201,7 +201,7 @@ fn proto(name: &[u8]) -> Option<Proto> {
     Some(match name {
         b"tcp" => Proto::Number(TCP),
         b"udp" => Proto::Number(UDP),
-        b"icmp" => Proto::Icmp,
+        name if name.eq_ignore_ascii_case(b"icmp") => Proto::Icmp,
         name => Proto::Number(connection::protocol(name, false)?),
     })
 }
@@ -218,13 +218,12 @@ impl Row {
         let responder = self.resp_host.ok_or(missing("id.resp_h"))?;
         let is_v6 = !originator.is_v4();
         let protocol = match self.proto.ok_or(missing("proto"))? {
-            Proto::Icmp => {
-                if is_v6 {
-                    ICMP6
-                } else {
-                    ICMP
-                }
-            }
+            // Zeek's word for both; newer ones say the number too.
+            Proto::Icmp => match self.ip_proto {
+                Some(number @ (ICMP | ICMP6)) => number,
+                _ if is_v6 => ICMP6,
+                _ => ICMP,
+            },
             Proto::Number(UNKNOWN_PROTOCOL) => self.ip_proto.unwrap_or(UNKNOWN_PROTOCOL),
             Proto::Number(number) => number,
         };

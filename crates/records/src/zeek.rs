@@ -267,6 +267,16 @@ mod tests {
     }
 
     #[test]
+    fn icmp_is_that_of_the_addresses_unless_its_number_is_told() {
+        let text = format!(
+            "{HEADER}#fields\tts\tid.orig_h\tid.resp_h\tproto\tip_proto\n1\t10.0.0.1\t10.0.0.2\ticmp\t-\n1\tfe80::1\tfe80::2\ticmp\t-\n\
+             1\tfe80::1\tfe80::2\tICMP\t58\n1\tfe80::1\tfe80::2\ticmp\t1\n1\tfe80::1\tfe80::2\ticmp\t6\n"
+        );
+        let protocols: Vec<u8> = read(&text).0.iter().map(|record| record.flow.protocol).collect();
+        assert_eq!(protocols, [1, 58, 58, 1, 58]);
+    }
+
+    #[test]
     fn rows_of_another_log_are_passed_over() {
         let (records, taken) = read("#separator \\x09\n#path\tdns\n#fields\tts\n1\n");
         assert!(records.is_empty());
