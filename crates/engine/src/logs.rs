@@ -4,6 +4,9 @@
 //! [`LogRun::not_evaluated`] says what was therefore not judged. A flow of which a schema's facts are missing or estimated gets no
 //! row, hence no score.
 
+#[cfg(test)]
+mod written;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
