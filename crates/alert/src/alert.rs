@@ -10,6 +10,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::Place;
+
 /// What a person is told: detections of one kind about one subject, merged.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Alert {
@@ -43,6 +45,9 @@ pub struct Alert {
     #[serde(with = "crate::time::text")]
     #[schemars(with = "DateTime")]
     pub last_seen: Timestamp,
+    /// Where device and peers are, as far as a database (`[geo]` of the settings) tells.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub places: Vec<Place>,
     /// Detections merged into it.
     pub count: u64,
     /// ATT&CK techniques, sorted.
@@ -186,6 +191,7 @@ impl Alert {
             rules: Vec::new(),
             device: device(detection.subject),
             peers: Vec::new(),
+            places: Vec::new(),
             first_seen: detection.first,
             last_seen: detection.last,
             count: 0,

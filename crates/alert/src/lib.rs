@@ -6,10 +6,12 @@
 mod alert;
 pub mod format;
 mod merge;
+mod place;
 mod suppress;
 mod time;
 
 pub use alert::{Alert, Evidence, Measure, Missed, Status};
 pub use merge::{AlertConfig, Merger};
+pub use place::{Place, PlaceError, Places};
 pub use suppress::{Direction, HostPattern, Matcher, PatternError, Preview, Suppression, Suppressions};
 pub use time::{from_rfc3339, rfc3339};

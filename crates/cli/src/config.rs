@@ -46,6 +46,7 @@ impl ConfigVerb {
                 if let Some(folder) = folders.iter().find(|folder| !folder.exists()) {
                     bail!("{}: signatures.folders: {} is not there", file.display(), folder.display());
                 }
+                settings.geo.open().with_context(|| format!("{}: geo", file.display()))?;
                 check_settings(&settings.export()).with_context(|| file.display().to_string())?;
                 output::print(&format!("{}: well-formed, {} receivers\n", file.display(), settings.sinks.len()))?;
             }

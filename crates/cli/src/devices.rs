@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use clap::Args;
+use lapwing_alert::Places;
 use lapwing_asset::{Inventory, InventorySettings};
 use lapwing_engine::{Control, Scoring, TakingStock};
 use lapwing_protocol::LocalNetworks;
@@ -30,6 +31,7 @@ pub(crate) struct Devices {
 impl Devices {
     pub(crate) fn run(&self) -> Result<Outcome> {
         let input = self.input.settle()?;
+        let places = input.settings.geo.open().context("[geo]")?;
         let local = Arc::clone(&input.local);
         let settings = InventorySettings { local: LocalNetworks::clone(&local), ..InventorySettings::default() };
         let mut stage = TakingStock::new(Inventory::new(settings));
@@ -39,7 +41,8 @@ impl Devices {
         if inventory.evicted() > 0 {
             eprintln!("lapwing: {} devices were forgotten: there are too many", inventory.evicted());
         }
-        let records: Vec<DeviceRecord> = inventory.devices().iter().map(DeviceRecord::new).collect();
+        let mut records: Vec<DeviceRecord> = inventory.devices().iter().map(DeviceRecord::new).collect();
+        note_places(&mut records, &places);
         let mut out = io::stdout().lock();
         if self.json {
             serde_json::to_writer_pretty(&mut out, &records)
@@ -50,6 +53,13 @@ impl Devices {
         }
         .context("the devices cannot be written")?;
         ran.all_read()
+    }
+}
+
+/// Notes where the peers of devices are.
+pub(crate) fn note_places(records: &mut [DeviceRecord], places: &Places) {
+    for peer in records.iter_mut().flat_map(|record| &mut record.peers) {
+        peer.place = peer.address.parse().ok().and_then(|address| places.find(address));
     }
 }
 

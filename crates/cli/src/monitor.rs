@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use clap::Args;
-use lapwing_alert::AlertConfig;
+use lapwing_alert::{AlertConfig, Places};
 use lapwing_capture::{LiveConfig, LiveStatus};
 use lapwing_detect::signature::LoadReport;
 use lapwing_engine::{Control, Count, Detecting, Scoring, Summary, Timings};
@@ -110,6 +110,7 @@ struct Prepared {
     detecting: Detecting,
     scoring: Scoring,
     reload: Reload,
+    places: Places,
     notes: Notes,
     /// Set when the run is to end.
     stop: Arc<AtomicBool>,
@@ -167,7 +168,8 @@ impl Monitor {
         let reload = Reload::new(&self.judge, &input.settings.signatures);
         let not_evaluated = rules.left_out.into_iter().chain(normal.not_evaluated).collect();
         let notes = Notes { report, not_evaluated, baseline: normal.summary };
-        Ok(Prepared { detecting, scoring, reload, notes, stop, renew, locks })
+        let places = input.settings.geo.open().context("[geo]")?;
+        Ok(Prepared { detecting, scoring, reload, places, notes, stop, renew, locks })
     }
 
     /// Where alerts are written.

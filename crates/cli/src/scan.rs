@@ -81,6 +81,7 @@ impl Scan {
         let (inputs, trusted) = (Named::of(&self.input.inputs), Named::of(&self.judge.baseline));
         baseline::refuse_own(&trusted, &inputs)?;
         let rules = self.judge.rules(&input.settings.signatures)?;
+        let places = input.settings.geo.open().context("[geo]")?;
         let settings = self.input.config().into_iter().collect();
         let read = [inputs.list(), trusted.list(), self.judge.model.clone(), rules.files.clone(), settings].concat();
         let mut out = Output::open(self.output.as_deref(), &read)?;
@@ -105,6 +106,10 @@ impl Scan {
             let inventory = if left > 0 { normal.inventory.clone() } else { normal.inventory.take() };
             match scan(&input, group, &rules, &normal.anomalies, inventory, recorder.as_mut(), &control) {
                 Ok((mut found, read)) => {
+                    found.iter_mut().for_each(|alert| places.note(alert));
+                    if let Some(recorder) = &recorder {
+                        found.iter().for_each(|alert| recorder.alert(alert));
+                    }
                     if let Some(store) = &store {
                         leave_out_suppressed(store, &mut found)?;
                     }
@@ -175,9 +180,7 @@ fn scan(
     let mut recording = Recording::new(&mut stage, recorder);
     let ran = input.run(named, &scoring, &mut recording, control)?;
     recording.finish();
-    let (alerts, summary) = end(ran, stage, &report);
-    alerts.iter().for_each(|alert| recorder.alert(alert));
-    Ok((alerts, summary))
+    Ok(end(ran, stage, &report))
 }
 
 fn end(ran: Ran, stage: Detecting, report: &LoadReport) -> (Vec<Alert>, Summary) {

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::Args;
-use lapwing_alert::from_rfc3339;
+use lapwing_alert::{Places, from_rfc3339};
 use lapwing_capture::Timestamp;
 use lapwing_engine::Config;
 use lapwing_store::{Pressure, Recorder, Store, TimeRange};
@@ -35,6 +35,11 @@ impl StoreOptions {
             bail!("{}: there is no store; `lapwing scan --store` makes one", place.display());
         }
         Ok(Store::open(place, settings.store_settings())?)
+    }
+
+    /// What the settings say of where hosts are.
+    pub(crate) fn places(&self) -> Result<Places> {
+        config::read(self.config.as_deref())?.geo.open().context("[geo]")
     }
 }
 

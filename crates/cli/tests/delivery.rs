@@ -107,6 +107,7 @@ fn settings_of_receivers_are_refused_with_their_place() {
         ("[sinks.'A B'.syslog]\naddress = 'b'\n", &["1 to 32"]),
         ("[sinks.a.webhook]\nurl_env = 'LAPWING_TEST_UNSET'\n", &["`a`", "LAPWING_TEST_UNSET"]),
         ("[metrics]\nlisten = 'here'\n", &[":2: metrics.listen"]),
+        ("[geo]\ncountry = '/no/such.mmdb'\n", &["geo", "/no/such.mmdb: No such file"]),
     ] {
         let folder = tempfile::tempdir().unwrap();
         let config = folder.path().join("lapwing.toml");

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use lapwing_alert::AlertConfig;
+use lapwing_alert::{AlertConfig, PlaceError, Places};
 use lapwing_capture::Filter;
 use lapwing_decode::DecodeOptions;
 use lapwing_export::{DeliveryConfig, ExportConfig, Sinks};
@@ -34,6 +34,8 @@ pub struct Config {
     pub flow: FlowSettings,
     /// How logs are followed.
     pub follow: FollowSettings,
+    /// What tells where hosts are.
+    pub geo: GeoSettings,
     /// Which rules decide.
     pub signatures: SignatureSettings,
     /// How detections become alerts.
@@ -81,6 +83,27 @@ pub struct FollowSettings {
     /// The folder where `monitor` keeps how far logs were read. Without it the one that systemd gives (`StateDirectory=`), or
     /// `lapwing` in `$XDG_STATE_HOME` or `~/.local/state`.
     pub state: Option<PathBuf>,
+}
+
+/// What tells where hosts are: databases in MaxMind's format, which the user has. They are kept in memory, which is not counted as the
+/// program's own.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct GeoSettings {
+    /// A database of countries or cities (`.mmdb`). Without it no country is shown.
+    pub country: Option<PathBuf>,
+    /// A database of autonomous systems (`.mmdb`). Without it no network is shown.
+    pub asn: Option<PathBuf>,
+}
+
+impl GeoSettings {
+    /// Reads the databases that are named.
+    ///
+    /// # Errors
+    /// When one cannot be read, or is none.
+    pub fn open(&self) -> Result<Places, PlaceError> {
+        Places::open(self.country.as_deref(), self.asn.as_deref())
+    }
 }
 
 /// Which rules decide.

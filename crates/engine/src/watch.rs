@@ -16,7 +16,7 @@ use crate::{Detecting, Heard, Scored, Stage};
 /// Where the alerts of a live run go, and where new rules come from.
 pub trait Watcher: Send {
     /// Takes alerts that opened, changed or closed: the same id comes again with a higher revision, at most once a second.
-    fn alerts(&mut self, alerts: &[Alert]);
+    fn alerts(&mut self, alerts: &mut [Alert]);
 
     /// Another second of capture time has begun; its alerts have been told.
     fn second(&mut self, _detecting: &Detecting) {}
@@ -63,7 +63,7 @@ impl<W: Watcher> Watching<W> {
 
     fn hand_over(&mut self) {
         if !self.taken.is_empty() {
-            self.watcher.alerts(&self.taken);
+            self.watcher.alerts(&mut self.taken);
             self.taken.clear();
         }
     }

@@ -116,7 +116,7 @@ impl Source for Frames {
 struct LastRevisions(BTreeMap<String, Alert>);
 
 impl Watcher for LastRevisions {
-    fn alerts(&mut self, alerts: &[Alert]) {
+    fn alerts(&mut self, alerts: &mut [Alert]) {
         self.0.extend(alerts.iter().map(|alert| (alert.id.clone(), alert.clone())));
     }
 

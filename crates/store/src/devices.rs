@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 
+use lapwing_alert::Place;
 use lapwing_asset::{Device, Peer, Recent, Service, Volume};
 use lapwing_capture::Timestamp;
 use lapwing_protocol::transport;
@@ -58,6 +59,9 @@ pub struct DeviceRecord {
 pub struct PeerRecord {
     /// Its address.
     pub address: String,
+    /// Where it is and whose network it is in, for who shows it: nothing of it is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
     /// Flows between them.
     pub flows: u64,
     /// IP bytes that the device sent it.
@@ -127,6 +131,7 @@ impl PeerRecord {
     fn new(peer: &Peer) -> Self {
         Self {
             address: peer.address.ip().to_string(),
+            place: None,
             flows: peer.flows,
             sent_bytes: peer.volume.sent,
             received_bytes: peer.volume.received,

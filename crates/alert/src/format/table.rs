@@ -26,9 +26,10 @@ pub fn render_table(alerts: &[Alert], width: u16, color: bool) -> String {
         text.push_str(&painted(&severity, alert.severity, color));
         let techniques = alert.attack.join(" ");
         let who = match peers(alert) {
-            peers if peers.is_empty() => alert.device.clone(),
+            peers if peers.is_empty() => placed(alert, &alert.device),
             peers => {
-                format!("{} {} {peers}", alert.device, if let Subject::Victim(_) = alert.subject { "<-" } else { "->" })
+                let device = placed(alert, &alert.device);
+                format!("{device} {} {peers}", if let Subject::Victim(_) = alert.subject { "<-" } else { "->" })
             }
         };
         text.push_str(&format!("{}  {}  {who}\n", time::short(alert.first_seen), alert.title));
@@ -58,11 +59,17 @@ fn painted(text: &str, severity: Severity, color: bool) -> String {
 }
 
 fn peers(alert: &Alert) -> String {
-    let mut text = alert.peers.iter().take(PEERS_SHOWN).cloned().collect::<Vec<_>>().join(", ");
+    let mut text = alert.peers.iter().take(PEERS_SHOWN).map(|peer| placed(alert, peer)).collect::<Vec<_>>().join(", ");
     if alert.peers.len() > PEERS_SHOWN {
         text.push_str(&format!(" and {} more", alert.peers.len() - PEERS_SHOWN));
     }
     text
+}
+
+/// The host, with its place where that is known.
+fn placed(alert: &Alert, host: &str) -> String {
+    let place = alert.places.iter().find(|place| place.address == host);
+    place.map_or_else(|| host.to_owned(), |place| format!("{host} ({})", place.brief()))
 }
 
 /// The words of `text` in lines of at most `width` letters; a longer word has a line of its own.

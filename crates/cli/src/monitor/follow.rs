@@ -68,20 +68,20 @@ impl Monitor {
         if input.pipeline.filter.is_some() {
             bail!("--filter looks at packets, and logs have none");
         }
-        let Prepared { detecting, scoring, reload, notes, stop, renew, mut locks } = prepared;
+        let Prepared { detecting, scoring, reload, places, notes, stop, renew, mut locks } = prepared;
         let config = self.follow.config(input)?;
         if let Some(folder) = &config.state {
             locks.take(folder)?;
         }
         let mut source = Followed::open(&config, tell)?;
         let written = self.written()?;
-        let places = Places { read: source.folders(), kept: config.state.into_iter().collect() };
+        let folders = Places { read: source.folders(), kept: config.state.into_iter().collect() };
         // Before any thread is started: none may stay outside.
-        let fences = self.fence(input, places)?;
+        let fences = self.fence(input, folders)?;
         let mut kept = self.keep.open(&input.settings, Pressure::WaitBriefly)?;
         let control = Arc::new(Control::default());
         let sinks = self.sinks(input, written, &Arc::default(), &control, kept.as_ref())?;
-        let told = Told::new(sinks, reload, Arc::clone(&stop));
+        let told = Told::new(sinks, reload, places, Arc::clone(&stop));
         let paths: Vec<String> = source.paths().map(|path| path.display().to_string()).collect();
         eprintln!("lapwing: following {} ({fences})", paths.join(", "));
         if let Some(seconds) = self.duration {

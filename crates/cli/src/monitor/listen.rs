@@ -18,7 +18,7 @@ use crate::{Outcome, output};
 
 impl Monitor {
     pub(super) fn listen(&self, mut input: Input, prepared: Prepared) -> Result<Outcome> {
-        let Prepared { detecting, scoring, reload, notes, stop, renew, locks: _locks } = prepared;
+        let Prepared { detecting, scoring, reload, places, notes, stop, renew, locks: _locks } = prepared;
         let source = LiveSource::open(self.live(&mut input), Arc::clone(&stop), watch::tell)?;
         for warning in source.reports().iter().flat_map(|report| &report.warnings) {
             eprintln!("lapwing: {warning}");
@@ -31,7 +31,7 @@ impl Monitor {
         let mut kept = self.keep.open(&input.settings, Pressure::LeaveOut)?;
         let control = Arc::new(Control::default());
         let sinks = self.sinks(&input, written, &status, &control, kept.as_ref())?;
-        let told = Told::new(sinks, reload, Arc::clone(&stop));
+        let told = Told::new(sinks, reload, places, Arc::clone(&stop));
         eprintln!("lapwing: listening to {} ({fences})", self.interface.join(", "));
         let heard = {
             let status = Arc::clone(&status);

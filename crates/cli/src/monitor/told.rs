@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use lapwing_alert::Alert;
+use lapwing_alert::{Alert, Places};
 use lapwing_engine::{Detecting, Watcher};
 
 use super::reload::Reload;
@@ -37,15 +37,16 @@ pub(crate) trait Sink: Send {
 pub(super) struct Told {
     sinks: Vec<Box<dyn Sink>>,
     reload: Reload,
+    places: Places,
     alerts: u64,
     error: Option<io::Error>,
     stop: Arc<AtomicBool>,
 }
 
 impl Told {
-    /// Tells `sinks`; when one fails for good, `stop` is set.
-    pub(super) fn new(sinks: Vec<Box<dyn Sink>>, reload: Reload, stop: Arc<AtomicBool>) -> Self {
-        Self { sinks, reload, alerts: 0, error: None, stop }
+    /// Tells `sinks`, with the `places` of hosts; when one fails for good, `stop` is set.
+    pub(super) fn new(sinks: Vec<Box<dyn Sink>>, reload: Reload, places: Places, stop: Arc<AtomicBool>) -> Self {
+        Self { sinks, reload, places, alerts: 0, error: None, stop }
     }
 
     /// Alerts that were told, each counted once.
@@ -73,7 +74,8 @@ impl Told {
 }
 
 impl Watcher for Told {
-    fn alerts(&mut self, alerts: &[Alert]) {
+    fn alerts(&mut self, alerts: &mut [Alert]) {
+        alerts.iter_mut().for_each(|alert| self.places.note(alert));
         self.alerts += alerts.iter().filter(|alert| alert.is_new()).count() as u64;
         self.each(|sink| sink.take(alerts));
     }

@@ -6,7 +6,7 @@ use lapwing_alert::rfc3339;
 use lapwing_store::{DeviceQuery, DeviceRecord};
 
 use super::{Format, ResultOptions};
-use crate::devices::write_table;
+use crate::devices::{note_places, write_table};
 use crate::store::TimeOptions;
 
 /// Devices that were seen, the one seen last first
@@ -32,7 +32,8 @@ impl Devices {
             text: self.text.clone(),
             limit: self.result.limit(),
         };
-        let page = self.result.store.open()?.devices(&query)?;
+        let mut page = self.result.store.open()?.devices(&query)?;
+        note_places(&mut page.items, &self.result.store.places()?);
         if self.result.format() == Format::Table {
             let mut out = self.result.open()?;
             write_table(&page.items, &mut out)?;
