@@ -138,7 +138,10 @@ mod tests {
     /// A value of a database's data section (MaxMind DB specification 2.0).
     enum Value<'a> {
         Text(&'a str),
+        Short(u16),
         Number(u32),
+        Long(u64),
+        NoList,
         Map(Vec<(&'a str, Value<'a>)>),
     }
 
@@ -146,14 +149,27 @@ mod tests {
         fn write(&self, out: &mut Vec<u8>) {
             match self {
                 Self::Text(text) => {
-                    assert!(text.len() < 29);
-                    out.push(2 << 5 | text.len() as u8);
+                    // From 29 on the length less 29 has a byte of its own.
+                    match text.len() {
+                        short @ 0..29 => out.push(2 << 5 | short as u8),
+                        long => out.extend([2 << 5 | 29, (long - 29) as u8]),
+                    }
                     out.extend(text.as_bytes());
+                }
+                Self::Short(number) => {
+                    out.push(5 << 5 | 2);
+                    out.extend(number.to_be_bytes());
                 }
                 Self::Number(number) => {
                     out.push(6 << 5 | 4);
                     out.extend(number.to_be_bytes());
                 }
+                // Types above 7 have a byte of their own.
+                Self::Long(number) => {
+                    out.extend([8, 9 - 7]);
+                    out.extend(number.to_be_bytes());
+                }
+                Self::NoList => out.extend([0, 11 - 7]),
                 Self::Map(pairs) => {
                     out.push(7 << 5 | pairs.len() as u8);
                     for (name, value) in pairs {
@@ -174,12 +190,15 @@ mod tests {
         value.write(&mut file);
         file.extend(b"\xab\xcd\xefMaxMind.com");
         Value::Map(vec![
+            ("build_epoch", Value::Long(0)),
+            ("description", Value::Map(Vec::new())),
+            ("languages", Value::NoList),
             ("node_count", Value::Number(NODES)),
-            ("record_size", Value::Number(24)),
-            ("ip_version", Value::Number(4)),
+            ("record_size", Value::Short(24)),
+            ("ip_version", Value::Short(4)),
             ("database_type", Value::Text(kind)),
-            ("binary_format_major_version", Value::Number(2)),
-            ("binary_format_minor_version", Value::Number(0)),
+            ("binary_format_major_version", Value::Short(2)),
+            ("binary_format_minor_version", Value::Short(0)),
         ])
         .write(&mut file);
         file
