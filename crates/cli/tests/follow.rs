@@ -58,6 +58,14 @@ impl Scene {
         command.stderr(File::create(self.path("said")).unwrap()).stdout(Stdio::null()).spawn().unwrap()
     }
 
+    /// Asks the watcher to end, once it listens to that.
+    fn stop(&self, mut child: Child) {
+        until("the beginning", || fs::read_to_string(self.path("said")).unwrap().contains("following"));
+        assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
+        let ended = child.wait().unwrap();
+        assert!(ended.success(), "{ended}: {}", fs::read_to_string(self.path("said")).unwrap());
+    }
+
     /// Bytes of the live log that are acknowledged.
     fn offset(&self) -> u64 {
         let Ok(bytes) = fs::read(self.path("state/positions.json")) else { return 0 };
@@ -70,11 +78,6 @@ impl Scene {
         // A kill may cut the last line.
         text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
-}
-
-fn stop(mut child: Child) {
-    assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
-    assert!(child.wait().unwrap().success());
 }
 
 /// The last revision of each alert, by id.
@@ -160,7 +163,7 @@ fn a_log_that_grows_gives_what_a_scan_of_the_finished_one_gives() {
             sleep(Duration::from_millis(120));
         }
         until("the last line", || scene.offset() == bytes.len() as u64);
-        stop(child);
+        scene.stop(child);
         let (followed, scanned) = (last_revisions(scene.alerts()), scan(&scene.log));
         assert!(scanned.len() >= 3, "{:?}", scanned.keys());
         assert_eq!(followed, scanned, "{name}");
@@ -235,7 +238,7 @@ fn kills_lose_no_record_and_repeat_none_that_was_acknowledged() {
     }
     let child = scene.monitor(&["--no-shipped-signatures", "--signatures", rules.to_str().unwrap()]);
     until("the last line", || scene.offset() == *ends.last().unwrap());
-    stop(child);
+    scene.stop(child);
     let alerts = last_revisions(scene.alerts());
     let text: String = alerts.values().map(|alert| alert["device"].to_string()).collect();
     let lost: Vec<String> = (0..hosts).map(host).filter(|host| !text.contains(&format!("\"{host}\""))).collect();
