@@ -44,9 +44,11 @@ impl Selftest {
                 output::print(&format!("{:<16} {:<8} {}  {result}\n", check.sink, check.sort, check.target))?;
             }
         }
-        let failed = checks.iter().filter(|check| check.failed.is_some()).count();
-        if failed > 0 {
-            bail!("{failed} of {} receivers did not confirm alert {}", checks.len(), alert.id);
+        let failed: Vec<String> =
+            checks.iter().filter(|check| check.failed.is_some()).map(|check| format!("`{}`", check.sink)).collect();
+        if !failed.is_empty() {
+            let (count, names) = (failed.len(), failed.join(", "));
+            bail!("{count} of {} receivers did not confirm alert {}: {names}", checks.len(), alert.id);
         }
         Ok(Outcome::Done)
     }

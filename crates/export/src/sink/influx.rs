@@ -240,11 +240,14 @@ mod tests {
 
     #[test]
     fn both_versions_get_their_path_and_authorization() {
+        let folder = tempfile::tempdir().unwrap();
+        let token = folder.path().join("token");
+        std::fs::write(&token, "secret\n").unwrap();
         for (settings, line, authorization) in [
             (
-                r#""organization": "my farm", "bucket": "alerts", "token_env": "LAPWING_TEST_TOKEN""#,
+                r#""organization": "my farm", "bucket": "alerts", "token_file": "TOKEN""#,
                 "POST /api/v2/write?org=my%20farm&bucket=alerts&precision=ns HTTP/1.1",
-                None,
+                Some("Token secret"),
             ),
             (r#""database": "lapwing""#, "POST /write?db=lapwing&precision=ns HTTP/1.1", None),
             (
@@ -253,7 +256,7 @@ mod tests {
                 Some("Basic dT"),
             ),
         ] {
-            let settings = settings.replace(r#", "token_env": "LAPWING_TEST_TOKEN""#, "");
+            let settings = settings.replace("TOKEN", token.to_str().unwrap());
             let (address, requests) = http_server(vec!["204 No Content"]);
             let mut sink = sink(&format!(r#"{{"url": "http://{address}/", {settings}}}"#)).unwrap();
             assert_eq!(sink.deliver(&deliveries(2)), Outcome::Delivered);

@@ -10,6 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
 use crate::common::{LONG, ids, offer, one_sink, start, until};
+use crate::tls::Identity;
 use lapwing_export::metrics::{Metrics, MetricsListener, names};
 use lapwing_export::{ExportConfig, Exporter};
 use serde_json::Value;
@@ -282,6 +283,34 @@ fn mosquitto_gets_everything() {
     assert_eq!(got(), sent);
     until("the sensor has left", || received("lapwing/barn/status").last().is_some_and(|status| status == "offline"));
     assert!(!received("homeassistant/event/lapwing_barn/alert/config").is_empty());
+}
+
+#[test]
+#[ignore = "needs mosquitto"]
+fn mosquitto_over_tls_gets_everything_from_who_trusts_it() {
+    if missing("mosquitto") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (broker, other) = (Identity::new(folder.path(), "broker"), Identity::new(folder.path(), "other"));
+    let (settings, port) = (folder.path().join("mosquitto.conf"), free_port());
+    let identity = format!("certfile {}\nkeyfile {}\n", text(&broker.certificate), text(&broker.key));
+    fs::write(&settings, format!("listener {port}\nallow_anonymous true\nuser root\n{identity}")).unwrap();
+    let mut mosquitto = Program::new("mosquitto", port, &["-c", text(&settings)]);
+    mosquitto.start();
+    let exporter = |trusted: &Identity, spool: &str| {
+        let tls = format!(r#""tls": {{"ca_file": "{}"}}"#, text(&trusted.certificate));
+        let sink = format!(r#""mqtt": {{"address": "localhost:{port}", "timeout_seconds": 2, {tls}}}"#);
+        let exporter = start(&one_sink(&sink), &folder.path().join(spool), |_| {});
+        offer(&exporter, &ids("alert", 20));
+        exporter
+    };
+    let trusting = exporter(&broker, "trusting");
+    assert!(trusting.flush(LONG));
+    assert_eq!(trusting.status()[0].delivered, 20);
+    let doubting = exporter(&other, "doubting");
+    until("the certificate is refused", || doubting.status()[0].failing);
+    assert_eq!(doubting.status()[0].delivered, 0);
 }
 
 #[test]

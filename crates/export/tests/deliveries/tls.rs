@@ -17,14 +17,14 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, ServerConnection, Stream};
 
 /// A certificate for `localhost`, trusted where its file is named, and its key.
-struct Identity {
-    certificate: PathBuf,
-    key: PathBuf,
+pub(crate) struct Identity {
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
     made: CertifiedKey<rcgen::KeyPair>,
 }
 
 impl Identity {
-    fn new(folder: &Path, name: &str) -> Self {
+    pub(crate) fn new(folder: &Path, name: &str) -> Self {
         let made = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let (certificate, key) = (folder.join(format!("{name}.pem")), folder.join(format!("{name}.key")));
         fs::write(&certificate, made.cert.pem()).unwrap();
