@@ -40,6 +40,10 @@ impl Work {
     }
 }
 
+/// Events for which a lane's output keeps its room from batch to batch. When a full table runs out at once there are a hundred
+/// times as many, and several batches are on their way.
+const KEPT_EVENTS: usize = 2 * FrameBatch::FRAMES;
+
 /// What one lane made of one batch.
 #[derive(Debug, Default)]
 pub(crate) struct LaneOutput {
@@ -57,6 +61,7 @@ pub(crate) struct LaneOutput {
 impl LaneOutput {
     pub(crate) fn clear(&mut self) {
         self.events.clear();
+        self.events.shrink_to(KEPT_EVENTS);
         self.ended = 0;
         self.rows.iter_mut().for_each(Vec::clear);
         self.scores.iter_mut().for_each(Vec::clear);
