@@ -1,6 +1,7 @@
 //! The alert: what a person is told.
 
 use std::cmp::Ordering;
+use std::time::Duration;
 
 use lapwing_capture::Timestamp;
 use lapwing_detect::{Detection, EvidenceFlow, SIGNATURE, Severity, Subject};
@@ -251,7 +252,7 @@ impl Alert {
             }
         }
         for flow in &detection.evidence {
-            if self.flows.len() < MAX_NAMED && !self.flows.iter().any(|known| known.uid == flow.uid) {
+            if self.evidence.len() < MAX_NAMED && !self.flows.iter().any(|known| known.uid == flow.uid) {
                 self.flows.push(*flow);
                 self.evidence.push(Evidence::from(flow));
             } else if let Some(known) = self.flows.iter_mut().find(|known| known.uid == flow.uid) {
@@ -263,6 +264,30 @@ impl Alert {
                 }
             }
         }
+    }
+
+    /// Readies an alert that was read back to go on: what was not kept is taken from what was.
+    pub(crate) fn recall(&mut self, longest: Duration) {
+        self.status = Status::Open;
+        self.taken = self.revision;
+        self.told_confidence = self.confidence;
+        self.told_rule = if let [rule] = self.rules.as_slice() { Some(rule.clone()) } else { None };
+        self.told_size = self.measured.iter().map(|measure| measure.value).fold(0.0, f64::max);
+        self.latest = self.last_seen;
+        // What began long before it was noticed opened later than it began.
+        self.opened = if self.last_seen < self.first_seen.plus(longest) { self.first_seen } else { self.last_seen };
+    }
+
+    /// Whether a detection is of the kind and about the subject of an alert that was read back: its id says.
+    pub(crate) fn is_about(&self, detection: &Detection) -> bool {
+        self.kind == *detection.kind && self.id == identity(&merged_kind(detection), detection.subject, self.first_seen)
+    }
+
+    /// Goes on with an alert that was read back, by a detection that it is about.
+    pub(crate) fn go_on(self, detection: &Detection) -> Self {
+        let mut alert = Self { subject: detection.subject, merged_kind: merged_kind(detection), ..self };
+        alert.take_in(detection);
+        alert
     }
 
     /// Whether `detection` should explain the alert from now on: what is told is the worst; of the equally bad the surest; of

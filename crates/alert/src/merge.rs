@@ -43,6 +43,8 @@ pub struct Merger {
     live: bool,
     /// Alerts before this place were seen by [`Merger::opened`].
     looked_at: usize,
+    /// Left open by an earlier run.
+    earlier: Vec<Alert>,
     /// Let go before their last revision was taken.
     leaving: Vec<Alert>,
     /// What is being missed now.
@@ -71,16 +73,31 @@ impl Merger {
             self.next_close = self.next_close.min(due(alert, &self.config));
             return;
         }
+        let earlier =
+            self.earlier.iter().position(|alert| alert.is_about(detection) && belongs(alert, detection, &self.config));
         if self.alerts.len() >= self.config.capacity {
             self.let_go();
         }
-        let mut alert = Alert::open(detection);
+        let mut alert = match earlier {
+            Some(place) => self.earlier.swap_remove(place).go_on(detection),
+            None => Alert::open(detection),
+        };
         if let Some(missed) = &self.missed {
             alert.note_missed(missed);
         }
         self.next_close = self.next_close.min(due(&alert, &self.config));
         self.newest.insert(key, self.alerts.len());
         self.alerts.push(alert);
+    }
+
+    /// Goes on with alerts that an earlier run left open: the next detection of the kind about the subject belongs to them, and
+    /// without one they close when their window has ended.
+    pub fn recall(&mut self, earlier: Vec<Alert>) {
+        for mut alert in earlier.into_iter().take(self.config.capacity / 4) {
+            alert.recall(self.config.longest);
+            self.next_close = self.next_close.min(due(&alert, &self.config));
+            self.earlier.push(alert);
+        }
     }
 
     /// What detections from now on rest on less than all of: alerts that are taken live are less sure by it, and say why.
@@ -103,6 +120,12 @@ impl Merger {
                 self.next_close = self.next_close.min(due);
             }
         }
+        for mut alert in self.earlier.extract_if(.., |alert| now >= due(alert, &self.config)) {
+            alert.close();
+            self.leaving.push(alert);
+        }
+        self.next_close =
+            self.earlier.iter().map(|alert| due(alert, &self.config)).fold(self.next_close, Timestamp::min);
     }
 
     /// Appends to `taken` the alerts that opened since this was called last.
@@ -318,6 +341,44 @@ mod tests {
         assert_eq!(told(&mut taken), [(3, Status::Open)]);
         merger.advance(Timestamp::from_seconds(8_601));
         assert_eq!(merger.into_alerts()[0].status, Status::Closed);
+    }
+
+    /// What an earlier run left open of a scan by host 1 at second 10, as it was kept.
+    fn left_open() -> Alert {
+        let (mut merger, mut taken) = (Merger::default(), Vec::new());
+        merger.take_in(&detection("port-scan", 1, 10));
+        merger.opened(&mut taken);
+        serde_json::from_str(&serde_json::to_string(&taken[0]).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn an_alert_of_an_earlier_run_goes_on_under_its_id() {
+        let (mut merger, mut taken, earlier) = (Merger::default(), Vec::new(), left_open());
+        merger.recall(vec![earlier.clone()]);
+        merger.take_in(&detection("port-scan", 2, 20));
+        merger.take_in(&detection("port-scan", 1, 20));
+        merger.opened(&mut taken);
+        assert_eq!(taken.len(), 1, "it was told");
+        merger.changed(Timestamp::from_seconds(20), &mut taken);
+        assert_eq!((&taken[1].id, taken[1].revision, taken[1].count), (&earlier.id, 2, 2));
+        assert!(!taken[1].is_new() && taken[0].is_new());
+        assert_eq!(taken[1].device, "192.168.0.1");
+    }
+
+    #[test]
+    fn an_alert_of_an_earlier_run_closes_when_nothing_comes() {
+        let (mut merger, mut taken, earlier) = (Merger::default(), Vec::new(), left_open());
+        merger.recall(vec![earlier.clone()]);
+        merger.advance(Timestamp::from_seconds(3_609));
+        merger.changed(Timestamp::from_seconds(3_609), &mut taken);
+        assert!(taken.is_empty());
+        merger.advance(Timestamp::from_seconds(3_610));
+        merger.changed(Timestamp::from_seconds(3_610), &mut taken);
+        assert_eq!((taken[0].id.as_str(), taken[0].is_new()), (earlier.id.as_str(), false));
+        assert_eq!(told(&mut taken), [(2, Status::Closed)]);
+        merger.take_in(&detection("port-scan", 1, 3_611));
+        merger.opened(&mut taken);
+        assert_ne!(taken[0].id, earlier.id);
     }
 
     #[test]

@@ -259,6 +259,18 @@ impl Suppressions {
         Self { list, local }
     }
 
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
     /// The first that hides the alert.
     #[must_use]
     pub fn hiding(&self, alert: &Alert) -> Option<&Suppression> {

@@ -15,7 +15,7 @@ const SERVICES: usize = 16;
 /// Networks outside kept that a device had answers from.
 const DESTINATIONS: usize = 32;
 /// Peers kept by volume.
-const PEERS: usize = 16;
+pub(crate) const PEERS: usize = 16;
 
 /// A transport protocol and the port of the side that answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,7 +28,7 @@ pub struct Service {
 
 /// The network of a destination: /24 of IPv4, /48 of IPv6, for services move between neighbouring addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Prefix([u8; 12]);
+pub struct Prefix(pub(crate) [u8; 12]);
 
 impl Prefix {
     /// The network that `address` lies in.

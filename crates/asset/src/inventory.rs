@@ -57,19 +57,19 @@ struct Contested {
 /// Every device of the local networks, as far as it was seen.
 #[derive(Clone, Debug)]
 pub struct Inventory {
-    settings: InventorySettings,
-    devices: Vec<Device>,
-    by_mac: HashMap<Mac, u32, RandomState>,
-    by_address: HashMap<Address, u32, RandomState>,
+    pub(crate) settings: InventorySettings,
+    pub(crate) devices: Vec<Device>,
+    pub(crate) by_mac: HashMap<Mac, u32, RandomState>,
+    pub(crate) by_address: HashMap<Address, u32, RandomState>,
     /// Link-layer addresses that carry packets of hosts outside.
-    gateways: Recent<Mac, GATEWAYS>,
+    pub(crate) gateways: Recent<Mac, GATEWAYS>,
     contested: Vec<Contested>,
-    first: Option<Timestamp>,
+    pub(crate) first: Option<Timestamp>,
     /// The learning was ended: what is new on the network is told.
-    is_settled: bool,
+    pub(crate) is_settled: bool,
     /// Where the search for a device to forget goes on.
     hand: usize,
-    newest_device: Option<Timestamp>,
+    pub(crate) newest_device: Option<Timestamp>,
     evicted: u64,
 }
 
@@ -108,6 +108,12 @@ impl Inventory {
     #[must_use]
     pub fn evicted(&self) -> u64 {
         self.evicted
+    }
+
+    /// When the device that came last was first seen.
+    #[must_use]
+    pub fn newest(&self) -> Option<Timestamp> {
+        self.newest_device
     }
 
     /// Ends the learning: a baseline was trusted traffic, and what it did not hold is new; so is what an alert named.

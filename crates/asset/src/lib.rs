@@ -7,11 +7,13 @@
 mod change;
 mod device;
 mod inventory;
+mod memory;
 mod recent;
 mod vendor;
 
 pub use change::{Change, News};
 pub use device::{Device, Mac, Peer, Prefix, Service, Volume};
 pub use inventory::{Inventory, InventorySettings};
+pub use memory::Memory;
 pub use recent::{Recent, Seen};
 pub use vendor::{is_random, vendor};

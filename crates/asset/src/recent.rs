@@ -1,6 +1,7 @@
 //! A few things, each with when it was first and last seen.
 
 use lapwing_capture::Timestamp;
+use serde::{Deserialize, Serialize};
 
 /// When something was seen, and how often. Times are whole seconds: there are many of these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +29,10 @@ impl<T> Seen<T> {
         Timestamp::from_seconds(i64::from(self.last))
     }
 }
+
+/// A [`Seen`] as it is kept: what, first, last, count, accused.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Kept<T>(pub(crate) T, u32, u32, u32, bool);
 
 /// What was there when something new came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,6 +106,26 @@ impl<T: PartialEq + Copy, const MOST: usize> Recent<T, MOST> {
     /// What was seen, in the order in which it came.
     pub fn iter(&self) -> impl Iterator<Item = &Seen<T>> {
         self.seen.iter()
+    }
+
+    /// What was seen, each thing as `written`, so that it can be kept.
+    pub(crate) fn kept<K>(&self, written: impl Fn(T) -> K) -> Vec<Kept<K>> {
+        self.seen.iter().map(|seen| Kept(written(seen.what), seen.first, seen.last, seen.count, seen.accused)).collect()
+    }
+
+    /// What was kept.
+    pub(crate) fn recall<K>(kept: impl IntoIterator<Item = Kept<K>>, read: impl Fn(K) -> T) -> Self {
+        let seen = |Kept(what, first, last, count, accused)| Seen { what: read(what), first, last, count, accused };
+        Self { seen: kept.into_iter().take(MOST).map(seen).collect() }
+    }
+
+    /// Adds what another one saw and this one did not, as far as there is room.
+    pub(crate) fn join(&mut self, other: &Self) {
+        for seen in &other.seen {
+            if self.seen.len() < MOST && !self.contains(seen.what) {
+                self.seen.push(*seen);
+            }
+        }
     }
 
     /// How many things.

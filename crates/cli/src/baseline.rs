@@ -19,8 +19,10 @@ use crate::sources::Named;
 
 /// What a run judges by.
 pub(crate) struct Normal {
-    /// Judges of single flows.
+    /// Judges of single flows, by models that were trained before.
     pub(crate) anomalies: Vec<Anomaly>,
+    /// The judge that the baseline taught.
+    pub(crate) learnt: Option<Anomaly>,
     /// The devices that the baseline showed.
     pub(crate) inventory: Option<Inventory>,
     /// What cannot be judged, for the summary.
@@ -45,20 +47,13 @@ impl Normal {
         sources: &[SignatureSource],
         control: &Control,
     ) -> Result<Self> {
-        let mut normal = Self { anomalies: Vec::new(), inventory: None, not_evaluated: None, summary: None };
-        for path in models {
-            let model = Model::read(path)?;
-            if let Some(reason) = uncalibrated(&model) {
-                normal.not_evaluated = Some(format!("anomaly: the model {}: {reason}", path.display()));
-                continue;
-            }
-            normal.anomalies.push(Anomaly::new(Arc::new(model)).with_context(|| path.display().to_string())?);
-        }
+        let (anomalies, not_evaluated) = read_models(models)?;
+        let mut normal = Self { anomalies, learnt: None, inventory: None, not_evaluated, summary: None };
         if trusted.files().next().is_some() {
             let Taught { lesson, summary } = learn(input, trusted, sources, &lapwing_feature::CONNECTION, control)?;
             normal.summary = Some(Box::new(summary));
             match fit(input, &lesson) {
-                Ok(anomaly) => normal.anomalies.push(anomaly),
+                Ok(anomaly) => normal.learnt = Some(anomaly),
                 Err(reason) => normal.not_evaluated = Some(format!("anomaly: the baseline gave no model: {reason}")),
             }
             normal.inventory = Some(lesson.inventory);
@@ -67,6 +62,20 @@ impl Normal {
         }
         Ok(normal)
     }
+}
+
+/// Judges by models that were trained before, and why one of them can judge nothing, if that is so.
+pub(crate) fn read_models(paths: &[PathBuf]) -> Result<(Vec<Anomaly>, Option<String>)> {
+    let (mut anomalies, mut not_evaluated) = (Vec::new(), None);
+    for path in paths {
+        let model = Model::read(path)?;
+        if let Some(reason) = uncalibrated(&model) {
+            not_evaluated = Some(format!("anomaly: the model {}: {reason}", path.display()));
+            continue;
+        }
+        anomalies.push(Anomaly::new(Arc::new(model)).with_context(|| path.display().to_string())?);
+    }
+    Ok((anomalies, not_evaluated))
 }
 
 /// What the baseline teaches: a judge, or why there is none.

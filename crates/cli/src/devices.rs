@@ -35,7 +35,7 @@ impl Devices {
         let local = Arc::clone(&input.local);
         let settings = InventorySettings { local: LocalNetworks::clone(&local), ..InventorySettings::default() };
         let mut stage = TakingStock::new(Inventory::new(settings));
-        let scoring = Scoring { local, ..Scoring::default() };
+        let scoring = Scoring::new(local);
         let ran = input.run(&Named::of(&self.input.inputs), &scoring, &mut stage, &Control::default())?;
         let inventory = stage.finish();
         if inventory.evicted() > 0 {

@@ -43,7 +43,7 @@ impl Features {
         let schema = lapwing_feature::find(&self.schema).expect("the option takes names of schemas only");
         let input = self.input.settle()?;
         let named = Named::of(&self.input.inputs);
-        let mut scoring = Scoring { local: Arc::clone(&input.local), ..Scoring::default() };
+        let mut scoring = Scoring::new(Arc::clone(&input.local));
         scoring.add_schema(schema);
         let out = Output::open(self.output.as_deref(), &named.list())?;
         let mut writer = Writer { out, text: Vec::new(), failed: None };

@@ -14,7 +14,7 @@ pub(crate) struct JudgeOptions {
     /// Learn what is normal from this trusted capture first; repeatable
     #[arg(long, value_name = "FILE")]
     pub(crate) baseline: Vec<PathBuf>,
-    /// Judge flows by this trained model; repeatable
+    /// Judge flows by this trained model; repeatable; `monitor` reads it anew at SIGHUP
     #[arg(long, value_name = "FILE")]
     pub(crate) model: Vec<PathBuf>,
     /// Signatures (Sigma rules) to use besides the shipped ones: a file or a folder; repeatable; `monitor` reads them anew at SIGHUP

@@ -8,6 +8,7 @@ mod listen;
 mod lock;
 mod metered;
 mod reload;
+mod suppressed;
 mod told;
 mod watch;
 mod written;
@@ -108,7 +109,7 @@ const STORE_FAREWELL: Duration = Duration::from_millis(400);
 /// What a run judges by, and what it is told from outside.
 struct Prepared {
     detecting: Detecting,
-    scoring: Scoring,
+    scoring: Arc<Scoring>,
     reload: Reload,
     places: Places,
     notes: Notes,
@@ -154,18 +155,21 @@ impl Monitor {
         let rules = self.judge.rules(&input.settings.signatures)?;
         let (stop, renew) = signals()?;
         let trusted = Named::of(&self.judge.baseline);
-        let normal = Normal::read(input, &self.judge.model, &trusted, &rules.sources, &Control::default())?;
+        let mut normal = Normal::read(input, &self.judge.model, &trusted, &rules.sources, &Control::default())?;
         if let Some(baseline) = &normal.summary {
             all_read(baseline).context("the baseline")?;
         }
         let alerts = AlertConfig::from(&input.settings.alert);
-        let (mut detecting, scoring, report) = Detecting::new(&input.local, &rules.sources, normal.anomalies, alerts);
+        let learnt = normal.learnt.take();
+        let anomalies = normal.anomalies.into_iter().chain(learnt.clone()).collect();
+        let (mut detecting, scoring, report) = Detecting::new(&input.local, &rules.sources, anomalies, alerts);
+        let scoring = Arc::new(scoring);
         report.problems.iter().for_each(|problem| eprintln!("lapwing: {problem}"));
         report.warnings.iter().for_each(|warning| eprintln!("lapwing: warning: {warning}"));
         if let Some(inventory) = normal.inventory {
             detecting.set_inventory(inventory);
         }
-        let reload = Reload::new(&self.judge, &input.settings.signatures);
+        let reload = Reload::new(&self.judge, &input.settings.signatures, learnt, Arc::clone(&scoring));
         let not_evaluated = rules.left_out.into_iter().chain(normal.not_evaluated).collect();
         let notes = Notes { report, not_evaluated, baseline: normal.summary };
         let places = input.settings.geo.open().context("[geo]")?;
@@ -185,17 +189,13 @@ impl Monitor {
         written: Written,
         status: &Arc<LiveStatus>,
         control: &Arc<Control>,
-        keeping: Option<&Keeping>,
+        keeping: Option<&mut Keeping>,
     ) -> Result<Vec<Box<dyn Sink>>> {
-        let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
-        if let Some(keeping) = keeping {
-            sinks.push(Box::new(keeping.alerts()));
-        }
-        sinks.push(Box::new(written));
+        let mut sinks: Vec<Box<dyn Sink>> = vec![Box::new(written)];
         let delivering = Delivering::live(&input.settings)?;
         if let Some(address) = self.metrics_at(input) {
             let (status, control) = (Arc::clone(status), Arc::clone(control));
-            let kept = keeping.map(Keeping::alerts);
+            let kept = keeping.as_deref().map(Keeping::alerts);
             let metered = Metered::start(address, Counting { status, control, kept })?;
             if let Some(delivering) = &delivering {
                 delivering.show_in(metered.metrics());
@@ -205,7 +205,10 @@ impl Monitor {
         if let Some(delivering) = delivering {
             sinks.push(Box::new(delivering));
         }
-        Ok(sinks)
+        Ok(match keeping {
+            Some(keeping) => keeping.beside(sinks)?,
+            None => sinks,
+        })
     }
 
     /// Where metrics are served, if they are.

@@ -93,6 +93,7 @@ impl Scan {
         let mut normal = Normal::read(&input, &self.judge.model, &trusted, &rules.sources, &control)?;
         summary.not_evaluated.extend(normal.not_evaluated.clone());
         summary.baseline.clone_from(&normal.summary);
+        normal.anomalies.extend(normal.learnt.take());
 
         let mut alerts = Vec::new();
         let refused = inputs.refused.clone();

@@ -49,6 +49,14 @@ impl Place {
         self.append(&(1..=ports).map(line).collect::<String>());
     }
 
+    /// Appends that `host` had an answer from a server of the network.
+    fn talk(&self, host: &str, second: u64) {
+        let uid = format!("C{second}h{}", host.replace('.', "x"));
+        self.append(&format!(
+            "{second}.000001\t{uid}\t{host}\t40000\t192.168.7.1\t80\ttcp\t0.5\t100\t200\tSF\tShADadFf\t6\t400\t5\t500\n"
+        ));
+    }
+
     fn append(&self, lines: &str) {
         let mut log = OpenOptions::new().append(true).open(self.path("zeek/conn.log")).unwrap();
         log.write_all(lines.as_bytes()).unwrap();
@@ -122,6 +130,19 @@ impl Monitor {
             assert!(begun.elapsed() < Duration::from_secs(30), "waited for {words:?}: {:?}", self.heard);
             if let Ok(line) = self.said.recv_timeout(Duration::from_millis(100)) {
                 self.heard.push(line);
+            }
+        }
+    }
+
+    /// Waits for a revision of an alert about that device, with that status.
+    fn wait_for_alert(&self, device: &str, status: &str) -> Value {
+        let begun = Instant::now();
+        loop {
+            assert!(begun.elapsed() < Duration::from_secs(30), "waited for {device} {status}");
+            let Ok(line) = self.alerts.recv_timeout(Duration::from_millis(100)) else { continue };
+            let alert: Value = serde_json::from_str(&line).unwrap();
+            if text(&alert, "device") == device && text(&alert, "status") == status {
+                return alert;
             }
         }
     }
@@ -228,5 +249,135 @@ fn a_log_that_comes_later_is_read_in_the_sandbox_too() {
     fs::rename(place.path("later.log"), place.folder.path().join(log)).unwrap();
     place.scan("192.168.7.20", 1_700_000_000, 30);
     place.wait_until("the scan", |place| !place.alerts().is_empty());
+    monitor.end();
+}
+
+/// The time at which the traffic of these tests begins.
+const BEGIN: u64 = 1_700_000_000;
+
+#[test]
+fn a_device_that_was_new_yesterday_is_not_new_after_a_restart() {
+    let place = Place::new();
+    let new_devices = |alerts: BTreeMap<String, Value>| -> Vec<String> {
+        alerts.values().filter(|alert| alert["kind"] == "new-device").map(|alert| text(alert, "device")).collect()
+    };
+    (0..30).for_each(|hour| place.talk("192.168.7.20", BEGIN + 3_600 * hour));
+    place.talk("192.168.7.30", BEGIN + 3_600 * 30);
+    let monitor = place.monitor(&[]);
+    place.wait_until("the new device", |place| !place.alerts().is_empty());
+    assert_eq!(new_devices(monitor.end().0), ["192.168.7.30"]);
+
+    // What was learnt counts: without it neither would be new.
+    place.talk("192.168.7.30", BEGIN + 3_600 * 31);
+    place.talk("192.168.7.40", BEGIN + 3_600 * 32);
+    let monitor = place.monitor(&[]);
+    place.wait_until("the other new device", |place| place.alerts().len() == 2);
+    // Killed after it was kept: it is remembered too.
+    place.talk("192.168.7.20", BEGIN + 3_600 * 33);
+    place.wait_until("the devices", |place| {
+        place.ask(&["query", "devices", "--format", "jsonl"]).lines().any(|line| line.contains("\"192.168.7.40\""))
+    });
+    monitor.kill();
+
+    place.talk("192.168.7.40", BEGIN + 3_600 * 34);
+    let monitor = place.monitor(&[]);
+    place.scan("192.168.7.40", BEGIN + 3_600 * 35, 300);
+    monitor.wait_for_alert("192.168.7.40", "open");
+    assert_eq!(new_devices(monitor.end().0), [""; 0]);
+    let devices = json_lines(&place.ask(&["query", "devices", "--format", "jsonl"]));
+    let counted = devices.iter().find(|device| text(device, "id") == "192.168.7.30").unwrap();
+    assert_eq!(counted["flows"], 2, "what both runs counted, each flow once");
+}
+
+#[test]
+fn an_alert_goes_on_under_its_id_after_a_restart() {
+    let place = Place::new();
+    let monitor = place.monitor(&[]);
+    place.scan("192.168.7.20", BEGIN, 300);
+    let before = monitor.wait_for_alert("192.168.7.20", "open");
+    place.wait_until("the scan", |place| !place.alerts().is_empty());
+    monitor.kill();
+    let mut monitor = place.monitor(&[]);
+    monitor.wait_for("1 open alerts");
+    place.scan("192.168.7.20", BEGIN + 60, 300);
+    place.talk("192.168.7.21", BEGIN + 62);
+    let after = monitor.wait_for_alert("192.168.7.20", "open");
+    assert_eq!(after["id"], before["id"]);
+    assert!(after["revision"].as_u64() > before["revision"].as_u64());
+    // An hour without it, and it is over, though this run never saw it open.
+    place.talk("192.168.7.21", BEGIN + 7_200);
+    assert_eq!(monitor.wait_for_alert("192.168.7.20", "closed")["id"], before["id"]);
+    monitor.end();
+    let kept = place.alerts();
+    assert_eq!((kept.len(), text(&kept[0], "status")), (1, "closed".to_owned()));
+}
+
+#[test]
+fn what_is_suppressed_while_it_runs_is_kept_counted_and_not_told() {
+    let place = Place::new();
+    let monitor = place.monitor(&[]);
+    place.scan("192.168.7.20", BEGIN, 300);
+    let told = monitor.wait_for_alert("192.168.7.20", "open");
+    place.wait_until("the scan", |place| !place.alerts().is_empty());
+    place.ask(&["suppress", "add", "--device", "192.168.7.20", "--reason", "our scanner", "--by", "kim"]);
+    // Read every two seconds.
+    thread::sleep(Duration::from_secs(4));
+    place.scan("192.168.7.20", BEGIN + 60, 300);
+    let last = monitor.wait_for_alert("192.168.7.20", "closed");
+    assert_eq!(last["id"], told["id"], "whoever shows it as open is told");
+    assert!(last["suppressed_by"].is_string());
+    // Another one of it, after the first is over; then one that nobody suppressed.
+    place.scan("192.168.7.20", BEGIN + 10_000, 300);
+    place.scan("192.168.7.21", BEGIN + 10_060, 300);
+    monitor.wait_for_alert("192.168.7.21", "open");
+    place.wait_until("both", |place| {
+        let suppressed = place.ask(&["query", "alerts", "--suppressed", "--format", "jsonl"]);
+        suppressed.lines().count() == 3
+    });
+    let (told, said) = monitor.end();
+    assert!(told.values().all(|alert| text(alert, "device") == "192.168.7.21"), "{told:?}");
+    assert!(says(&said, "1 alerts are suppressed"), "{said:?}");
+    let list: Vec<Value> = serde_json::from_str(&place.ask(&["suppress", "list", "--json"])).unwrap();
+    assert_eq!(list[0]["hits"], 2);
+}
+
+#[test]
+fn rules_models_and_suppressions_are_read_anew_and_what_is_broken_stays_as_it_was() {
+    let place = Place::new();
+    let (rules, model) = (place.path("rules"), place.path("judge/home.lapwing"));
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../signatures/device.yml");
+    fs::create_dir(&rules).unwrap();
+    fs::create_dir(model.parent().unwrap()).unwrap();
+    let rule = fs::read_to_string(shipped)
+        .unwrap()
+        .split("---")
+        .next()
+        .unwrap()
+        .replace("9f01", "9fff")
+        .replace("kind: new-device", "kind: my-device");
+    fs::write(rules.join("mine.yml"), &rule).unwrap();
+    let capture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../corpus/first-look/clean.pcap");
+    let trained = Command::new(LAPWING).arg("train").arg(capture).arg("--output").arg(&model).output().unwrap();
+    assert!(trained.status.success(), "{}", String::from_utf8_lossy(&trained.stderr));
+
+    let judged = ["--signatures", rules.to_str().unwrap(), "--model", model.to_str().unwrap()];
+    let mut monitor = place.monitor(&judged);
+    place.scan("192.168.7.20", BEGIN, 300);
+    let before = monitor.wait_for_alert("192.168.7.20", "open");
+    monitor.signal("HUP");
+    for words in ["rules read anew", "models read anew", "0 suppressions read anew"] {
+        monitor.wait_for(words);
+    }
+    fs::write(rules.join("mine.yml"), "title: [").unwrap();
+    fs::write(&model, "no model").unwrap();
+    monitor.signal("HUP");
+    for words in ["the rules stay as they were", "the models stay as they were"] {
+        monitor.wait_for(words);
+    }
+    // It goes on as before, with what it knows: the alert is the same.
+    place.scan("192.168.7.20", BEGIN + 60, 300);
+    place.talk("192.168.7.21", BEGIN + 62);
+    let after = monitor.wait_for_alert("192.168.7.20", "open");
+    assert_eq!(after["id"], before["id"]);
     monitor.end();
 }

@@ -1,26 +1,40 @@
 //! A lane: the flow tables of some shards, with the rows and scores of the flows that end in them.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use lapwing_decode::Buffers;
+use lapwing_detect::Anomaly;
 use lapwing_feature::Schema;
 use lapwing_flow::{Flow, FlowCounters, FlowTables};
-use lapwing_learn::{Model, Rows};
+use lapwing_learn::Rows;
 use lapwing_protocol::LocalNetworks;
 
 use crate::PipelineConfig;
 use crate::work::{LaneOutput, Work, ended};
 
-/// What is computed for every flow that ends.
-#[derive(Clone, Debug, Default)]
+/// What is computed for every flow that ends. Models can be replaced while a run goes on: rows go with the judges that scored them.
+#[derive(Debug, Default)]
 pub struct Scoring {
-    /// Schemas whose rows are written.
-    pub schemas: Vec<&'static Schema>,
-    /// Models, each with the index of its schema.
-    pub models: Vec<(usize, Arc<Model>)>,
-    /// What counts as local.
-    pub local: Arc<LocalNetworks>,
+    local: Arc<LocalNetworks>,
+    judges: Mutex<Arc<Judges>>,
+}
+
+/// The schemas whose rows are written, and the judges of their models.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Judges {
+    pub(crate) schemas: Vec<&'static Schema>,
+    /// Each with the index of its schema.
+    pub(crate) anomalies: Vec<(usize, Anomaly)>,
+}
+
+impl Judges {
+    fn add_schema(&mut self, schema: &'static Schema) -> usize {
+        self.schemas.iter().position(|known| std::ptr::eq(*known, schema)).unwrap_or_else(|| {
+            self.schemas.push(schema);
+            self.schemas.len() - 1
+        })
+    }
 }
 
 pub(crate) struct Lane {
@@ -29,30 +43,59 @@ pub(crate) struct Lane {
 }
 
 impl Scoring {
-    /// The index of `schema`, which is added if it is not there.
-    pub fn add_schema(&mut self, schema: &'static Schema) -> usize {
-        self.schemas.iter().position(|known| std::ptr::eq(*known, schema)).unwrap_or_else(|| {
-            self.schemas.push(schema);
-            self.schemas.len() - 1
-        })
+    /// Without schemas and models; `local` is what counts as local.
+    #[must_use]
+    pub fn new(local: Arc<LocalNetworks>) -> Self {
+        Self { local, judges: Mutex::default() }
     }
 
-    /// Writes the rows of flows that ended, in their order, behind those in `output`, and scores all of them.
-    pub(crate) fn score<'a>(&self, flows: impl Iterator<Item = &'a Flow>, output: &mut LaneOutput) {
+    /// The index of `schema`, which is added if it is not there.
+    pub fn add_schema(&mut self, schema: &'static Schema) -> usize {
+        Arc::make_mut(&mut self.judges_mut()).add_schema(schema)
+    }
+
+    /// Puts these judges in the place of those in use, and the schemas of their models in the place of all schemas.
+    pub fn replace(&self, anomalies: Vec<Anomaly>) {
+        let mut judges = Judges::default();
+        for anomaly in anomalies {
+            let schema = judges.add_schema(anomaly.schema());
+            judges.anomalies.push((schema, anomaly));
+        }
+        *self.judges_mut() = Arc::new(judges);
+    }
+
+    fn judges_mut(&self) -> MutexGuard<'_, Arc<Judges>> {
+        self.judges.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Those in use now.
+    pub(crate) fn judges(&self) -> Arc<Judges> {
+        Arc::clone(&self.judges_mut())
+    }
+
+    /// Writes the rows of flows that ended, in their order, into `output`, which has none, and has `judges` score them.
+    pub(crate) fn score<'a>(
+        &self,
+        judges: Arc<Judges>,
+        flows: impl Iterator<Item = &'a Flow>,
+        output: &mut LaneOutput,
+    ) {
         const FITS: &str = "a model is only paired with the schema it was trained on";
-        if self.schemas.is_empty() {
+        output.judges = judges;
+        let LaneOutput { rows, scores, ended, judges, .. } = output;
+        if judges.schemas.is_empty() {
             return;
         }
-        let LaneOutput { rows, scores, ended, .. } = output;
-        rows.resize_with(self.schemas.len(), Vec::new);
-        scores.resize_with(self.models.len(), Vec::new);
+        rows.resize_with(judges.schemas.len(), Vec::new);
+        scores.resize_with(judges.anomalies.len(), Vec::new);
         for flow in flows {
             *ended += 1;
-            for (schema, rows) in self.schemas.iter().zip(rows.iter_mut()) {
+            for (schema, rows) in judges.schemas.iter().zip(rows.iter_mut()) {
                 schema.append_row(flow, &self.local, rows);
             }
         }
-        for ((schema, model), scores) in self.models.iter().zip(scores) {
+        for ((schema, anomaly), scores) in judges.anomalies.iter().zip(scores) {
+            let model = anomaly.model();
             let rows = Rows::new(model.width(), &rows[*schema]).expect(FITS);
             model.score_into(rows, scores).expect(FITS);
         }
@@ -80,7 +123,7 @@ impl Lane {
         }
         let begun = Instant::now();
         let events = std::mem::take(&mut output.events);
-        scoring.score(events.iter().filter(|event| ended(event)).map(|event| &event.flow), output);
+        scoring.score(scoring.judges(), events.iter().filter(|event| ended(event)).map(|event| &event.flow), output);
         output.events = events;
         let rows = output.ended as u64;
         let packets = work.lanes.get(self.lane).map_or(0, Vec::len) as u64;

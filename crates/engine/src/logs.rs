@@ -175,6 +175,7 @@ pub fn run_followed(
             if records.is_empty() {
                 feed.pass(source.reached());
             }
+            feed.stage.idle();
             thread::sleep(LOOK);
         }
     }
@@ -265,9 +266,9 @@ impl<'a> Feed<'a> {
 
     /// Writes and scores the rows of the connections that ended and carry what every schema needs; returns their places.
     fn score(&mut self, records: &[Record]) -> Vec<usize> {
-        let mut places = Vec::new();
+        let (mut places, judges) = (Vec::new(), self.scoring.judges());
         for (record, place) in records.iter().zip(0..).filter(|(record, _)| !record.open) {
-            let mut schemas = self.scoring.schemas.iter();
+            let mut schemas = judges.schemas.iter();
             let Some(lacking) = schemas.find_map(|schema| Some((schema.name, schema.lacks(record.facts)?))) else {
                 places.push(place);
                 continue;
@@ -278,7 +279,7 @@ impl<'a> Feed<'a> {
             }
         }
         self.output.clear();
-        self.scoring.score(places.iter().map(|place| &records[*place].flow), &mut self.output);
+        self.scoring.score(judges, places.iter().map(|place| &records[*place].flow), &mut self.output);
         places
     }
 }

@@ -13,20 +13,36 @@ use crate::{Scored, Stage};
 /// How often what is known of devices is handed over, in capture time.
 const DEVICES_EVERY: Duration = Duration::from_secs(300);
 
+/// How often at most because there is a new device, where a later run is to know it.
+const NEWS_EVERY: Duration = Duration::from_secs(10);
+
 /// Hands flows and devices to a [`Recorder`], and everything to another stage.
 pub struct Recording<'a> {
     stage: &'a mut dyn Stage,
     recorder: &'a mut Recorder,
     /// The time of the first observation names the run.
     run: Option<Timestamp>,
-    /// When devices were handed over last.
-    told: Timestamp,
+    /// A later run is to go on with this one.
+    remembers: bool,
+    /// That was handed over.
+    noted: bool,
+    /// When devices were handed over last; the first observation counts as such.
+    told: Option<Timestamp>,
+    /// The newest device that was handed over.
+    newest: Option<Timestamp>,
 }
 
 impl<'a> Recording<'a> {
     /// Records what `stage` looks at, and the devices of its inventory.
     pub fn new(stage: &'a mut dyn Stage, recorder: &'a mut Recorder) -> Self {
-        Self { stage, recorder, run: None, told: Timestamp::MIN }
+        Self { stage, recorder, run: None, remembers: false, noted: false, told: None, newest: None }
+    }
+
+    /// As [`Recording::new`], so that later runs can go on with what this one knows; it goes on itself with the run of that
+    /// name, if there was one.
+    pub fn going_on(stage: &'a mut dyn Stage, recorder: &'a mut Recorder, run: Option<Timestamp>) -> Self {
+        let newest = stage.inventory().and_then(Inventory::newest);
+        Self { run, remembers: true, newest, ..Self::new(stage, recorder) }
     }
 
     /// Hands over what is left. The alerts of the run are whoever's who has them.
@@ -35,14 +51,32 @@ impl<'a> Recording<'a> {
         self.tell_devices(Timestamp::MAX);
     }
 
+    fn note_live(&mut self) {
+        if let (true, false, Some(run)) = (self.remembers, self.noted, self.run) {
+            self.noted = self.recorder.live(run);
+        }
+    }
+
     /// Hands over the devices that were seen since the last time.
     fn tell_devices(&mut self, now: Timestamp) {
-        let (Some(run), Some(inventory)) = (self.run, self.stage.inventory()) else { return };
-        let seen = inventory.devices().iter().filter(|device| device.last >= self.told);
-        let records: Vec<DeviceRecord> = seen.map(DeviceRecord::new).collect();
+        let (Some(run), Some(told), Some(inventory)) = (self.run, self.told, self.stage.inventory()) else { return };
+        let seen = inventory.devices().iter().filter(|device| device.last >= told);
+        let record = |device| DeviceRecord {
+            memory: self.remembers.then(|| inventory.memory(device)),
+            ..DeviceRecord::new(device)
+        };
+        let records: Vec<DeviceRecord> = seen.map(record).collect();
+        let newest = inventory.newest();
         if records.is_empty() || self.recorder.devices(run, records) {
-            self.told = now;
+            (self.told, self.newest) = (Some(now), newest);
         }
+    }
+
+    /// Whether it is time to hand over devices.
+    fn is_due(&self, second: Timestamp) -> bool {
+        let Some(told) = self.told else { return false };
+        let is_news = || self.stage.inventory().and_then(Inventory::newest) > self.newest;
+        second >= told.plus(DEVICES_EVERY) || self.remembers && second >= told.plus(NEWS_EVERY) && is_news()
     }
 }
 
@@ -56,21 +90,28 @@ impl Stage for Recording<'_> {
     }
 
     fn observe(&mut self, observed: &[Observed<'_>], scored: &[Scored<'_>]) {
-        if let (None, Some(first)) = (self.run, observed.first()) {
-            (self.run, self.told) = (Some(first.time), first.time);
+        if let (None, Some(first)) = (self.told, observed.first()) {
+            self.run.get_or_insert(first.time);
+            self.told = Some(first.time);
         }
         for observed in observed {
             if let Observation::FlowEnded(flow) = observed.fact {
                 self.recorder.flow(flow);
             }
         }
+        self.note_live();
         self.stage.observe(observed, scored);
+    }
+
+    fn idle(&mut self) {
+        self.stage.idle();
+        self.recorder.flush();
     }
 
     fn advance(&mut self, second: Timestamp) {
         self.stage.advance(second);
         self.recorder.flush();
-        if self.run.is_some() && second >= self.told.plus(DEVICES_EVERY) {
+        if self.is_due(second) {
             self.tell_devices(second);
         }
     }

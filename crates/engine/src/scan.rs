@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use lapwing_alert::{Alert, AlertConfig, Merger};
-use lapwing_asset::{Change, Inventory, InventorySettings};
+use lapwing_asset::{Change, Inventory, InventorySettings, Memory};
 use lapwing_capture::Timestamp;
 use lapwing_detect::signature::{self, LoadReport, SignatureSource, Signatures};
 use lapwing_detect::{Anomaly, DetectConfig, Detection, Found, SWEEP_SECONDS, Subject};
@@ -21,7 +21,6 @@ pub struct Detecting {
     changes: Vec<Change>,
     bank: DetectorBank,
     signatures: Signatures,
-    anomalies: Vec<Judge>,
     local: Arc<LocalNetworks>,
     merger: Merger,
     found: Found,
@@ -41,13 +40,6 @@ pub struct Raised {
     pub lost: BTreeMap<String, u64>,
 }
 
-/// A model's judge with the places of its rows and scores in the run.
-struct Judge {
-    anomaly: Anomaly,
-    schema: usize,
-    model: usize,
-}
-
 impl Detecting {
     /// Sets up detectors and signatures, with judges for the models of `anomalies`.
     #[must_use]
@@ -58,15 +50,10 @@ impl Detecting {
         alerts: AlertConfig,
     ) -> (Self, Scoring, LoadReport) {
         let (signatures, report) = Signatures::load(signatures, LocalNetworks::clone(local));
-        let mut scoring = Scoring { local: Arc::clone(local), ..Scoring::default() };
-        let judges = anomalies.into_iter().map(|anomaly| {
-            let schema = scoring.add_schema(anomaly.schema());
-            scoring.models.push((schema, Arc::clone(anomaly.model())));
-            Judge { anomaly, schema, model: scoring.models.len() - 1 }
-        });
+        let scoring = Scoring::new(Arc::clone(local));
+        scoring.replace(anomalies);
         let config = DetectConfig { local: LocalNetworks::clone(local) };
         let detecting = Self {
-            anomalies: judges.collect(),
             inventory: Inventory::new(InventorySettings {
                 local: config.local.clone(),
                 ..InventorySettings::default()
@@ -85,6 +72,16 @@ impl Detecting {
     /// Goes on with the devices of an earlier run.
     pub fn set_inventory(&mut self, inventory: Inventory) {
         self.inventory = inventory;
+    }
+
+    /// Goes on with what an earlier run kept of devices, besides those that are known already.
+    pub fn recall_devices(&mut self, memories: Vec<Memory>) {
+        self.inventory.recall(memories);
+    }
+
+    /// Goes on with alerts that an earlier run left open.
+    pub fn recall_alerts(&mut self, alerts: Vec<Alert>) {
+        self.merger.recall(alerts);
     }
 
     /// Puts other rules in the place of those in use, which go on counting where they stood. Rules that cannot be used are an
@@ -160,10 +157,9 @@ impl Detecting {
             measurements.clear();
         }
         self.signatures.observe(batch, detections);
-        for judge in &self.anomalies {
-            for ended in scored {
-                let (row, score) = (ended.rows.row(judge.schema), ended.rows.score(judge.model));
-                detections.extend(judge.anomaly.judge(ended.time, ended.flow, row, score, &self.local));
+        for ended in scored {
+            for (anomaly, row, score) in ended.rows.judged() {
+                detections.extend(anomaly.judge(ended.time, ended.flow, row, score, &self.local));
             }
         }
         if detections.len() > 1 {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use lapwing_asset::Inventory;
 use lapwing_capture::Timestamp;
+use lapwing_detect::Anomaly;
 use lapwing_flow::{Flow, FlowEvent, FlowEventKind, Reported};
 use lapwing_protocol::{Observation, Observed};
 
@@ -42,10 +43,10 @@ impl<'a> Rows<'a> {
         &rows[self.index * width..(self.index + 1) * width]
     }
 
-    /// The score of the model of that index.
-    #[must_use]
-    pub fn score(&self, model: usize) -> f32 {
-        self.output.scores[model][self.index]
+    /// The judges of the run, each with the row that its model scored, and the score.
+    pub(crate) fn judged(self) -> impl Iterator<Item = (&'a Anomaly, &'a [f32], f32)> {
+        let judges = self.output.judges.anomalies.iter().zip(&self.output.scores);
+        judges.map(move |((schema, anomaly), scores)| (anomaly, self.row(*schema), scores[self.index]))
     }
 }
 
@@ -59,6 +60,8 @@ pub trait Stage: Send {
     fn inventory(&self) -> Option<&Inventory> {
         None
     }
+    /// Nothing comes for now, of a source that goes on, and capture time may stand still: a moment for what does not depend on it.
+    fn idle(&mut self) {}
     /// Capture time has reached this whole second.
     fn advance(&mut self, _second: Timestamp) {}
 }

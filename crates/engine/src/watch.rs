@@ -84,10 +84,14 @@ impl<W: Watcher> Stage for Watching<W> {
         self.hand_over();
     }
 
-    fn advance(&mut self, second: Timestamp) {
+    fn idle(&mut self) {
         if self.reload.swap(false, Ordering::Relaxed) {
             self.watcher.reload(&mut self.detecting);
         }
+    }
+
+    fn advance(&mut self, second: Timestamp) {
+        self.idle();
         let missed = self.coverage.note((self.heard)());
         self.detecting.merger().set_missed(missed);
         self.detecting.advance(second);

@@ -1,8 +1,12 @@
 //! What travels through the pipeline.
 
+use std::sync::Arc;
+
 use lapwing_capture::{Filter, FrameBatch, Timestamp};
 use lapwing_decode::PacketBatch;
 use lapwing_flow::{FlowEvent, FlowEventKind};
+
+use crate::lane::Judges;
 
 /// A point in the order of frames at which capture time reached a new whole second, or at which tables are swept.
 #[derive(Clone, Copy, Debug)]
@@ -54,6 +58,8 @@ pub(crate) struct LaneOutput {
     pub(crate) rows: Vec<Vec<f32>>,
     /// Per model the scores of those rows.
     pub(crate) scores: Vec<Vec<f32>>,
+    /// What wrote and scored them.
+    pub(crate) judges: Arc<Judges>,
     /// After a finishing batch: flows remain.
     pub(crate) more: bool,
 }

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use lapwing_alert::Place;
-use lapwing_asset::{Device, Peer, Recent, Service, Volume};
+use lapwing_asset::{Device, Memory, Peer, Recent, Service, Volume};
 use lapwing_capture::Timestamp;
 use lapwing_protocol::transport;
 use serde::{Deserialize, Serialize};
@@ -52,6 +52,9 @@ pub struct DeviceRecord {
     pub peers: Vec<PeerRecord>,
     /// Bytes by hour of the day, UTC.
     pub hours: Vec<HourRecord>,
+    /// What a later run needs to go on with it, where the run that told it wants that.
+    #[serde(skip)]
+    pub memory: Option<Memory>,
 }
 
 /// A host that a device talks to.
@@ -116,6 +119,7 @@ impl DeviceRecord {
             hours: hours
                 .map(|(hour, volume)| HourRecord { hour, sent_bytes: volume.sent, received_bytes: volume.received })
                 .collect(),
+            memory: None,
         }
     }
 
@@ -171,13 +175,41 @@ pub(crate) fn put(sql: &mut dyn Sql, run: Timestamp, device: &DeviceRecord) -> R
         &values,
     )?;
     let [flows, sent, received] = [device.flows, device.sent_bytes, device.received_bytes].map(count);
+    let memory = device.memory.as_ref().map(serde_json::to_string).transpose();
+    let memory = memory.map_err(|error| damaged(&device.id, &error))?;
     sql.execute(
-        "INSERT INTO device_runs (device, run, flows, bytes_sent, bytes_received) VALUES (?1, ?2, ?3, ?4, ?5) \
+        "INSERT INTO device_runs (device, run, flows, bytes_sent, bytes_received, memory) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
          ON CONFLICT (device, run) DO UPDATE SET flows = excluded.flows, bytes_sent = excluded.bytes_sent, \
-         bytes_received = excluded.bytes_received",
-        &[device.id.as_str().into(), run.micros().into(), flows.into(), sent.into(), received.into()],
+         bytes_received = excluded.bytes_received, memory = COALESCE(excluded.memory, device_runs.memory)",
+        &[device.id.as_str().into(), run.micros().into(), flows.into(), sent.into(), received.into(), memory.into()],
     )?;
     Ok(())
+}
+
+/// Notes that a run watches live.
+pub(crate) fn note_live(sql: &mut dyn Sql, run: Timestamp) -> Result<(), StoreError> {
+    sql.execute("INSERT INTO live_runs (run) VALUES (?1) ON CONFLICT (run) DO NOTHING", &[run.micros().into()])
+        .map(drop)
+}
+
+/// The latest run that watched live, with the `most` devices that were seen last, those first.
+pub(crate) fn remembered(sql: &mut dyn Sql, most: usize) -> Result<Option<(Timestamp, Vec<Memory>)>, StoreError> {
+    let latest = rows(sql, "SELECT MAX(run) FROM live_runs", &[])?;
+    let Some(run) = latest.first().and_then(|row| row.optional_integer(0)) else { return Ok(None) };
+    let statement = format!(
+        "SELECT r.device, r.memory FROM device_runs r JOIN devices d ON d.id = r.device \
+         WHERE r.run = ?1 AND r.memory IS NOT NULL ORDER BY d.last_seen DESC, d.id{}",
+        limit_clause(Some(most))
+    );
+    let mut memories = Vec::new();
+    sql.query(&statement, &[run.into()], &mut |mut row| {
+        let memory = serde_json::from_str(&row.text(1)).map_err(|error| damaged(&row.text(0), &error))?;
+        memories.push(memory);
+        Ok(())
+    })?;
+    // One more was asked for than is wanted.
+    memories.truncate(most);
+    Ok(Some((Timestamp::from_micros(run), memories)))
 }
 
 /// The devices asked for, the one seen last first.

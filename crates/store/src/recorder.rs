@@ -93,6 +93,7 @@ impl Shared {
 enum Handed {
     Flows(Vec<Flow>),
     Devices(Timestamp, Vec<DeviceRecord>),
+    Live(Timestamp),
     /// There are alerts.
     Wake,
     /// Nothing comes any more.
@@ -121,6 +122,7 @@ impl Recorder {
             shared: Arc::clone(&shared),
             tell: Box::new(tell),
             flows: Vec::new(),
+            live: None,
             devices: HashMap::new(),
             failing: false,
             latest: Timestamp::MIN,
@@ -184,6 +186,11 @@ impl Recorder {
     /// live link while the queue is full.
     pub fn devices(&mut self, run: Timestamp, devices: Vec<DeviceRecord>) -> bool {
         self.hand_over(Handed::Devices(run, devices))
+    }
+
+    /// Notes that the run of that name watches live: see [`Store::note_live`]. Returns whether it was taken.
+    pub fn live(&mut self, run: Timestamp) -> bool {
+        self.hand_over(Handed::Live(run))
     }
 
     /// What came of it so far.
@@ -277,6 +284,8 @@ struct Worker {
     shared: Arc<Shared>,
     tell: Box<dyn Fn(&str) + Send>,
     flows: Vec<Flow>,
+    /// The run that watches live, as long as that is not written.
+    live: Option<Timestamp>,
     /// What is not written yet of each run: the last record of each device.
     devices: HashMap<Timestamp, HashMap<String, DeviceRecord>>,
     /// The store could not be written when it was tried last.
@@ -310,6 +319,7 @@ impl Worker {
                     let waiting = self.devices.entry(run).or_default();
                     waiting.extend(devices.into_iter().map(|device| (device.id.clone(), device)));
                 }
+                Ok(Handed::Live(run)) => self.live = Some(run),
                 Ok(Handed::Wake | Handed::End) | Err(_) => {}
             }
             if self.failing && !ended && tried.elapsed() < PAUSE {
@@ -337,7 +347,11 @@ impl Worker {
     /// Writes alerts, then devices, then flows, where enough have gathered or they are `due`, and sees to retention; returns
     /// whether there was anything to write.
     fn write(&mut self, due: bool) -> Result<bool, StoreError> {
-        let mut wrote = false;
+        let mut wrote = self.live.is_some();
+        if let Some(run) = self.live {
+            self.store.note_live(run)?;
+            self.live = None;
+        }
         let alerts = std::mem::take(&mut *self.shared.alerts());
         if !alerts.is_empty() {
             let list: Vec<Alert> = alerts.into_values().collect();

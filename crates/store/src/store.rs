@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use lapwing_alert::{Alert, Preview, Status, Suppression, Suppressions};
+use lapwing_asset::Memory;
 use lapwing_capture::Timestamp;
 use lapwing_flow::Flow;
 use lapwing_protocol::LocalNetworks;
@@ -287,6 +288,27 @@ impl Store {
             Ok(())
         })?;
         Ok(page.unwrap_or(Page { items: Vec::new(), cut: false }))
+    }
+
+    /// Notes that the run of that name watches live, so that a later one can go on with it.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn note_live(&self, run: Timestamp) -> Result<(), StoreError> {
+        self.database.write(&mut |sql| devices::note_live(sql, run))
+    }
+
+    /// What the latest run that watched live knew of devices: when it began, and the `most` that were seen last, those first.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn remembered(&self, most: usize) -> Result<Option<(Timestamp, Vec<Memory>)>, StoreError> {
+        let mut found = None;
+        self.database.read(&mut |sql| {
+            found = devices::remembered(sql, most)?;
+            Ok(())
+        })?;
+        Ok(found)
     }
 
     /// Who changed what, the latest first.

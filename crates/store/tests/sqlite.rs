@@ -32,6 +32,7 @@ claims! {
     a_suppression_of_everything_is_refused
     another_suppression_takes_over_what_one_let_go
     what_runs_see_of_a_device_adds_up
+    the_latest_live_run_is_remembered
     flows_are_found_by_everything_that_is_asked
     traffic_and_talkers_are_those_of_the_flows
     a_recorder_writes_everything_it_was_handed

@@ -68,7 +68,7 @@ impl Monitor {
         if input.pipeline.filter.is_some() {
             bail!("--filter looks at packets, and logs have none");
         }
-        let Prepared { detecting, scoring, reload, places, notes, stop, renew, mut locks } = prepared;
+        let Prepared { mut detecting, scoring, reload, places, notes, stop, renew, mut locks } = prepared;
         let config = self.follow.config(input)?;
         if let Some(folder) = &config.state {
             locks.take(folder)?;
@@ -78,9 +78,9 @@ impl Monitor {
         let folders = Places { read: source.folders(), kept: config.state.into_iter().collect() };
         // Before any thread is started: none may stay outside.
         let fences = self.fence(input, folders)?;
-        let mut kept = self.keep.open(&input.settings, Pressure::WaitBriefly)?;
+        let mut kept = self.keep.open(&input.settings, Pressure::WaitBriefly, &mut detecting)?;
         let control = Arc::new(Control::default());
-        let sinks = self.sinks(input, written, &Arc::default(), &control, kept.as_ref())?;
+        let sinks = self.sinks(input, written, &Arc::default(), &control, kept.as_mut())?;
         let told = Told::new(sinks, reload, places, Arc::clone(&stop));
         let paths: Vec<String> = source.paths().map(|path| path.display().to_string()).collect();
         eprintln!("lapwing: following {} ({fences})", paths.join(", "));

@@ -1,6 +1,6 @@
 //! What a live run keeps in the store.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use lapwing_alert::Alert;
-use lapwing_engine::{Config, Recording, Stage};
-use lapwing_store::{AlertRecorder, Pressure, Recorder, Store, is_server};
+use lapwing_alert::{Alert, Status};
+use lapwing_capture::Timestamp;
+use lapwing_engine::{Config, Detecting, Recording, Stage};
+use lapwing_store::{AlertQuery, AlertRecorder, Pressure, Recorder, Store, StoreError, TimeRange, is_server};
 
 use super::Sink;
+use super::suppressed::{Current, Unsuppressed};
 use crate::store;
 
 /// Where to keep.
@@ -35,24 +37,72 @@ impl Keep {
         self.place(settings).filter(|place| !is_server(place))
     }
 
-    /// Opens the store and starts the thread that writes to it: behind the fence, for connections have threads of their own.
-    pub(super) fn open(&self, settings: &Config, pressure: Pressure) -> Result<Option<Keeping>> {
+    /// Opens the store, has the run go on with what it remembers, and starts the thread that writes to it: behind the fence, for
+    /// connections have threads of their own.
+    pub(super) fn open(
+        &self,
+        settings: &Config,
+        pressure: Pressure,
+        detecting: &mut Detecting,
+    ) -> Result<Option<Keeping>> {
         let opened = store::record(self.place(settings), settings, pressure);
         let opened = opened.context("the store cannot be used; without --store nothing is kept")?;
-        Ok(opened.map(|(store, recorder)| Keeping { _store: store, recorder }))
+        let Some((store, recorder)) = opened else { return Ok(None) };
+        let mut keeping = Keeping { store, recorder, run: None, open: HashSet::new() };
+        keeping.recall(detecting).context("what an earlier run kept cannot be read")?;
+        Ok(Some(keeping))
     }
 }
 
+/// Devices and open alerts that are taken over from an earlier run, the latest: no more than a run holds.
+const MOST_DEVICES: usize = 10_240;
+const MOST_ALERTS: usize = 4_096;
+
 /// A store that is written while the run goes on. Detection never waits for it.
 pub(super) struct Keeping {
-    _store: Arc<Store>,
+    store: Arc<Store>,
     recorder: Recorder,
+    /// The run that this one goes on with, by the time of its first packet.
+    run: Option<Timestamp>,
+    /// Alerts of it that are open, and not suppressed.
+    open: HashSet<String>,
 }
 
 impl Keeping {
-    /// What takes alerts to the store.
+    /// Has the run go on with the devices and the open alerts of the one before.
+    fn recall(&mut self, detecting: &mut Detecting) -> Result<(), StoreError> {
+        let Some((run, devices)) = self.store.remembered(MOST_DEVICES)? else { return Ok(()) };
+        let mut alerts = Vec::new();
+        for status in [Status::Open, Status::Acknowledged] {
+            let time = TimeRange { from: Some(run), until: None };
+            let query = AlertQuery {
+                status: Some(status),
+                suppressed: true,
+                time,
+                limit: Some(MOST_ALERTS),
+                ..AlertQuery::default()
+            };
+            alerts.extend(self.store.alerts(&query)?.items);
+        }
+        eprintln!("lapwing: going on with {} devices and {} open alerts", devices.len(), alerts.len());
+        self.run = Some(run);
+        let told = alerts.iter().filter(|alert| alert.suppressed_by.is_none());
+        self.open = told.map(|alert| alert.id.clone()).collect();
+        detecting.recall_devices(devices);
+        detecting.recall_alerts(alerts);
+        Ok(())
+    }
+
+    /// What takes alerts to the store, and knows what was kept.
     pub(super) fn alerts(&self) -> AlertRecorder {
         self.recorder.for_alerts()
+    }
+
+    /// Puts the store beside other sinks: it gets all alerts, they those that are not suppressed there.
+    pub(super) fn beside(&mut self, others: Vec<Box<dyn Sink>>) -> Result<Vec<Box<dyn Sink>>, StoreError> {
+        let current = Current::start(Arc::clone(&self.store))?;
+        let told = std::mem::take(&mut self.open);
+        Ok(vec![Box::new(self.alerts()), Box::new(Unsuppressed::new(others, current, told))])
     }
 
     /// Writes what waits, for so long at most; says what was left out on the way, for the summary.
@@ -70,7 +120,7 @@ pub(super) fn keeping<T>(
     work: impl FnOnce(&mut dyn Stage) -> T,
 ) -> T {
     let Some(keeping) = keeping else { return work(stage) };
-    let mut recording = Recording::new(stage, &mut keeping.recorder);
+    let mut recording = Recording::going_on(stage, &mut keeping.recorder, keeping.run);
     let done = work(&mut recording);
     recording.finish();
     done

@@ -18,7 +18,7 @@ use crate::{Outcome, output};
 
 impl Monitor {
     pub(super) fn listen(&self, mut input: Input, prepared: Prepared) -> Result<Outcome> {
-        let Prepared { detecting, scoring, reload, places, notes, stop, renew, locks: _locks } = prepared;
+        let Prepared { mut detecting, scoring, reload, places, notes, stop, renew, locks: _locks } = prepared;
         let source = LiveSource::open(self.live(&mut input), Arc::clone(&stop), watch::tell)?;
         for warning in source.reports().iter().flat_map(|report| &report.warnings) {
             eprintln!("lapwing: {warning}");
@@ -28,9 +28,9 @@ impl Monitor {
         let written = self.written()?;
         // Before any thread is started: none may stay outside.
         let fences = self.fence(&input, Places::default())?;
-        let mut kept = self.keep.open(&input.settings, Pressure::LeaveOut)?;
+        let mut kept = self.keep.open(&input.settings, Pressure::LeaveOut, &mut detecting)?;
         let control = Arc::new(Control::default());
-        let sinks = self.sinks(&input, written, &status, &control, kept.as_ref())?;
+        let sinks = self.sinks(&input, written, &status, &control, kept.as_mut())?;
         let told = Told::new(sinks, reload, places, Arc::clone(&stop));
         eprintln!("lapwing: listening to {} ({fences})", self.interface.join(", "));
         let heard = {

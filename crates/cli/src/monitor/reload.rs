@@ -1,29 +1,46 @@
 //! Reading anew, at SIGHUP, what a run judges by.
 
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use lapwing_detect::Anomaly;
 use lapwing_detect::signature::Problem;
-use lapwing_engine::{Detecting, SignatureSettings};
+use lapwing_engine::{Detecting, Scoring, SignatureSettings};
 
+use crate::baseline::read_models;
 use crate::judge::JudgeOptions;
+use crate::told;
 
-/// What is read anew, each by itself: what cannot be read stays as it was.
+/// What is read anew, each by itself: what cannot be read stays as it was. (Suppressions are read by who keeps them.)
 pub(super) struct Reload {
     judge: JudgeOptions,
     signatures: SignatureSettings,
+    /// What a baseline taught at the start, which is not learnt anew.
+    learnt: Option<Anomaly>,
+    scoring: Arc<Scoring>,
 }
 
 impl Reload {
-    pub(super) fn new(judge: &JudgeOptions, signatures: &SignatureSettings) -> Self {
-        Self { judge: judge.clone(), signatures: signatures.clone() }
+    pub(super) fn new(
+        judge: &JudgeOptions,
+        signatures: &SignatureSettings,
+        learnt: Option<Anomaly>,
+        scoring: Arc<Scoring>,
+    ) -> Self {
+        Self { judge: judge.clone(), signatures: signatures.clone(), learnt, scoring }
     }
 
     pub(super) fn reload(&self, detecting: &mut Detecting) {
         self.rules(detecting);
+        if !self.judge.model.is_empty() {
+            self.models(&self.judge.model);
+        }
     }
 
     fn rules(&self, detecting: &mut Detecting) {
         let say = |problem: &Problem| eprintln!("lapwing: {problem}");
         match self.judge.rules(&self.signatures).map(|rules| detecting.reload(&rules.sources)) {
-            Err(error) => eprintln!("lapwing: the rules stay as they were: {error:#}"),
+            Err(error) => eprintln!("lapwing: the rules stay as they were: {}", told(&error)),
             Ok(Err(report)) => {
                 report.problems.iter().for_each(say);
                 eprintln!("lapwing: the rules stay as they were");
@@ -31,6 +48,17 @@ impl Reload {
             Ok(Ok(report)) => {
                 report.warnings.iter().for_each(say);
                 eprintln!("lapwing: {} rules read anew", report.rules.len());
+            }
+        }
+    }
+
+    fn models(&self, paths: &[PathBuf]) {
+        match read_models(paths) {
+            Err(error) => eprintln!("lapwing: the models stay as they were: {}", told(&error)),
+            Ok((anomalies, not_evaluated)) => {
+                not_evaluated.iter().for_each(|reason| eprintln!("lapwing: not evaluated: {reason}"));
+                eprintln!("lapwing: {} models read anew", anomalies.len());
+                self.scoring.replace(anomalies.into_iter().chain(self.learnt.clone()).collect());
             }
         }
     }

@@ -56,7 +56,9 @@ impl Written {
     fn worse(&mut self, alerts: &[Alert]) -> Vec<Alert> {
         let mut worse = Vec::new();
         for alert in alerts {
-            if self.severities.get(&alert.id).is_none_or(|told| *told < alert.severity) {
+            let is_worse = self.severities.get(&alert.id).is_none_or(|told| *told < alert.severity);
+            // One of an earlier run may close without having been told by this one.
+            if is_worse && alert.status != Status::Closed {
                 self.severities.insert(alert.id.clone(), alert.severity);
                 worse.push(alert.clone());
             }

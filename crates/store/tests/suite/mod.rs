@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lapwing_alert::{Alert, AlertConfig, Matcher, Merger, Status, Suppression};
+use lapwing_asset::{Inventory, InventorySettings};
 use lapwing_capture::Timestamp;
 use lapwing_decode::Address;
 use lapwing_detect::{Detection, EvidenceFlow, Severity, Subject, kind_info};
-use lapwing_flow::{Endpoint, Flow, Half};
+use lapwing_flow::{ConnState, Endpoint, Flow, Half};
+use lapwing_protocol::{Observation, Observed};
 use lapwing_store::{
     AlertQuery, Change, DeviceQuery, DeviceRecord, FlowQuery, FlowRow, Keep, Pressure, Recorder, Store, StoreError,
     StoreSettings, TimeRange, TrafficPoint,
@@ -189,6 +191,7 @@ pub(crate) fn what_runs_see_of_a_device_adds_up(store: &Store) {
         outside_networks: 1,
         peers: Vec::new(),
         hours: Vec::new(),
+        memory: None,
     };
     store.put_devices(at(5), &[seen(2, 5, 8)]).unwrap();
     store.put_devices(at(5), &[seen(3, 5, 9)]).unwrap();
@@ -199,6 +202,33 @@ pub(crate) fn what_runs_see_of_a_device_adds_up(store: &Store) {
     assert_eq!(count(DeviceQuery { text: Some("camera".into()), ..DeviceQuery::default() }), 0);
     assert_eq!(count(DeviceQuery { device: Some("192.168.0.7".into()), ..DeviceQuery::default() }), 1);
     assert_eq!(count(DeviceQuery { device: Some("192.168.0".into()), ..DeviceQuery::default() }), 0);
+}
+
+/// Runs that watched live are remembered, not captures that were read; of them the latest.
+pub(crate) fn the_latest_live_run_is_remembered(store: &Store) {
+    assert!(store.remembered(10).unwrap().is_none());
+    let device = |host, seconds, live: bool| {
+        let mut inventory = Inventory::new(InventorySettings::default());
+        let flow = Flow { state: ConnState::Sf, ..flow(1, host, seconds) };
+        inventory
+            .observe(&Observed { time: flow.last, frame: 1, fact: Observation::FlowEnded(&flow) }, &mut Vec::new());
+        let device = &inventory.devices()[0];
+        DeviceRecord { memory: live.then(|| inventory.memory(device)), ..DeviceRecord::new(device) }
+    };
+    store.put_devices(at(1), &[device(1, 1, false)]).unwrap();
+    assert!(store.remembered(10).unwrap().is_none());
+    for run in [2, 3] {
+        store.note_live(at(run)).unwrap();
+        store.note_live(at(run)).unwrap();
+    }
+    store.put_devices(at(2), &[device(2, 2, true)]).unwrap();
+    let devices = [device(3, 3, true), device(4, 5, true)];
+    store.put_devices(at(3), &devices).unwrap();
+    // A scan of what the run kept knows no better.
+    store.put_devices(at(3), &[device(3, 3, false)]).unwrap();
+    let [first, last] = devices.map(|device| device.memory.unwrap());
+    assert_eq!(store.remembered(10).unwrap(), Some((at(3), vec![last.clone(), first])));
+    assert_eq!(store.remembered(1).unwrap(), Some((at(3), vec![last])));
 }
 
 pub(crate) fn old_alerts_expire(store: &Store) {
