@@ -106,7 +106,7 @@ class Faults:
     def back(self, mend):
         mend()
         # Looked for once a second.
-        self.away[-1][1] = time.monotonic() + 2
+        self.away[-1][1] = time.monotonic() + 3
 
     def reload(self, rule):
         (self.rules / "rule.yml").write_text(rule)
