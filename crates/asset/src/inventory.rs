@@ -145,10 +145,14 @@ impl Inventory {
     /// Takes in one fact; what is new goes to `changes`.
     pub fn observe(&mut self, observed: &Observed<'_>, changes: &mut Vec<Change>) {
         match observed.fact {
-            Observation::FlowStarted(_) => {}
-            Observation::FlowProgress(flow) => self.flow(flow, observed.time, false, changes),
-            Observation::FlowEnded(flow) => self.flow(flow, flow.last, true, changes),
             Observation::Arp(arp) => self.arp(arp, changes),
+            Observation::FlowProgress(flow) => self.flow(flow, observed.time, false, changes),
+            fact => {
+                let over = fact.over();
+                if let Some(flow) = over.or(fact.judged()) {
+                    self.flow(flow, flow.last, over.is_some(), changes);
+                }
+            }
         }
     }
 

@@ -46,7 +46,7 @@ pub struct FrameBatch {
     pub frames: Vec<FrameIndex>,
     /// Number of the first frame, counted from 1 over all that was read.
     pub first_number: u64,
-    /// Live: capture time has come this far, a whole second, though no frame says so; frames that follow are not older.
+    /// Live: capture time has come this far, a whole tenth of a second, though no frame says so; frames that follow are not older.
     pub reached: Option<Timestamp>,
 }
 

@@ -50,6 +50,13 @@ impl Timestamp {
         self.0.div_euclid(NANOS_PER_SECOND)
     }
 
+    /// The whole multiple of `step` at or before this moment.
+    #[must_use]
+    pub const fn floor(self, step: Duration) -> Self {
+        let step = step.as_nanos() as i64;
+        Self::from_nanos(self.nanos().saturating_sub(self.nanos().rem_euclid(if step > 0 { step } else { 1 })))
+    }
+
     /// Nanoseconds from `earlier` to this moment; negative when `earlier` is later, saturating.
     #[must_use]
     pub const fn nanos_since(self, earlier: Self) -> i64 {

@@ -45,11 +45,10 @@ impl Partition {
     /// packets reach the link and the network alone, flows all but the link, and their starts none.
     #[must_use]
     pub fn shard(self, fact: &Observation<'_>) -> Option<usize> {
+        // What a start says, progress and end say better: judged is what came of a flow.
         let flow = match fact {
-            // What a start says, progress and end say better: judged is what came of a flow.
-            Observation::FlowStarted(_) => return None,
-            Observation::FlowProgress(flow) | Observation::FlowEnded(flow) => flow,
             Observation::Arp(_) => return matches!(self, Self::Network | Self::Link).then_some(0),
+            flow => flow.reported()?.0,
         };
         Some(match self {
             Self::Actor if is_icmp_error(flow) => shard_of(fold(&flow.responder.address)),

@@ -87,17 +87,17 @@ impl Clock {
         if time.seconds() > now.seconds() { Tick::Second(whole_second(time)) } else { Tick::Same }
     }
 
-    /// Takes in that capture time has come to `second` without a frame; whether a new second began. What a frame alone could
-    /// not do, to jump ahead by more than a day, silence cannot either: the system's clock was set.
-    pub(crate) fn pass(&mut self, second: Timestamp) -> bool {
+    /// Takes in that capture time has come to `time` without a frame; whether a new second began with that, `None` where time
+    /// did not move on. What a frame alone could not do, to jump ahead by more than a day, silence cannot either: the system's
+    /// clock was set.
+    pub(crate) fn pass(&mut self, time: Timestamp) -> Option<bool> {
         let begins = match self.now {
             None => true,
-            Some(now) => second > now && second <= now.plus(LARGEST_JUMP) && second.seconds() > now.seconds(),
+            Some(now) if time > now && time <= now.plus(LARGEST_JUMP) => time.seconds() > now.seconds(),
+            Some(_) => return None,
         };
-        if begins {
-            self.now = Some(second);
-        }
-        begins
+        self.now = Some(time);
+        Some(begins)
     }
 
     /// Notes a frame a day or more away from a clock that nothing confirmed yet; when it is the last of those needed to outvote
@@ -192,10 +192,11 @@ mod tests {
     fn it_passes_in_silence_but_does_not_jump() {
         let mut clock = Clock::default();
         clock.observe(at(100));
-        assert!(clock.pass(at(101)));
-        assert!(!clock.pass(at(101)));
-        assert!(!clock.pass(at(99)));
-        assert!(!clock.pass(at(102 + DAY)));
+        assert_eq!(clock.pass(at(101)), Some(true));
+        assert_eq!(clock.pass(Timestamp::from_nanos(101_500_000_000)), Some(false));
+        assert_eq!(clock.pass(at(101)), None);
+        assert_eq!(clock.pass(at(99)), None);
+        assert_eq!(clock.pass(at(102 + DAY)), None);
         assert_eq!(clock.observe(at(103)), Tick::Second(at(103)));
     }
 

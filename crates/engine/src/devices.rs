@@ -29,7 +29,7 @@ impl TakingStock {
 
 impl Stage for TakingStock {
     fn looks_at(&self) -> Reported {
-        Reported::Progress
+        Reported::Judged
     }
 
     fn inventory(&self) -> Option<&Inventory> {

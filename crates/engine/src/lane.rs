@@ -11,7 +11,7 @@ use lapwing_learn::Rows;
 use lapwing_protocol::LocalNetworks;
 
 use crate::PipelineConfig;
-use crate::work::{LaneOutput, Work, ended};
+use crate::work::{LaneOutput, Work, observation};
 
 /// What is computed for every flow that ends. Models can be replaced while a run goes on: rows go with the judges that scored them.
 #[derive(Debug, Default)]
@@ -123,7 +123,7 @@ impl Lane {
         }
         let begun = Instant::now();
         let events = std::mem::take(&mut output.events);
-        scoring.score(scoring.judges(), events.iter().filter(|event| ended(event)).map(|event| &event.flow), output);
+        scoring.score(scoring.judges(), events.iter().filter_map(|event| observation(event).ended()), output);
         output.events = events;
         let rows = output.ended as u64;
         let packets = work.lanes.get(self.lane).map_or(0, Vec::len) as u64;
@@ -142,7 +142,7 @@ impl Lane {
             let until = rest.partition_point(|index| packets[*index as usize].frame < tick.frame);
             let (before, after) = rest.split_at(until);
             self.tables.process(packets, before, buffers, &mut output.events);
-            self.tables.advance(tick.second, tick.frame, &mut output.events);
+            self.tables.advance(tick.time, tick.frame, &mut output.events);
             rest = after;
         }
         self.tables.process(packets, rest, buffers, &mut output.events);

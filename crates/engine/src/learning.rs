@@ -133,7 +133,8 @@ impl Learning {
 
 impl Stage for Learning {
     fn looks_at(&self) -> Reported {
-        self.detecting.looks_at()
+        // Learnt is every flow, at its end.
+        self.detecting.looks_at().max(Reported::Progress)
     }
 
     fn observe(&mut self, observed: &[Observed<'_>], scored: &[Scored<'_>]) {

@@ -208,7 +208,7 @@ impl<'a> Feed<'a> {
 
     /// Notes that time has come to `second` without a record, once there was one.
     fn pass(&mut self, second: Timestamp) {
-        if self.clock.now().is_some() && self.clock.pass(second) {
+        if self.clock.now().is_some() && self.clock.pass(second) == Some(true) {
             self.stage.advance(second);
         }
     }

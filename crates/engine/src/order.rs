@@ -1,6 +1,7 @@
 //! Decoded batches put in order: the clock, the fragments, the lanes.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use lapwing_capture::Timestamp;
 use lapwing_decode::{Buffers, Decoder, PacketBatch};
@@ -10,8 +11,9 @@ use crate::PipelineConfig;
 use crate::clock::{self, Clock};
 use crate::work::{Tick, Work};
 
-/// Flow tables are swept for flows that ran out at every whole second and every so many frames, so that a flood within
-/// one second does not pile up what could be let go.
+/// Flow tables are swept for flows that settled or ran out at every such step of capture time, so that what came of them is
+/// told in time, and every so many frames, so that a flood does not pile up what could be let go.
+pub(crate) const SWEEP_EVERY: Duration = Duration::from_millis(100);
 const SWEEP_EVERY_FRAMES: u64 = 1_024;
 
 /// Frames are counted from 1.
@@ -25,7 +27,8 @@ pub(crate) struct Orderer {
     clock: Clock,
     first: Option<Timestamp>,
     reassembler: Reassembler,
-    swept: u64,
+    /// Where tables were swept last: before which frame, and when.
+    swept: (u64, Timestamp),
     frames: u64,
 }
 
@@ -37,7 +40,7 @@ impl Orderer {
             clock: Clock::default(),
             first: None,
             reassembler: Reassembler::new(config.reassembly),
-            swept: 0,
+            swept: (0, Timestamp::MIN),
             frames: 0,
         }
     }
@@ -90,38 +93,44 @@ impl Orderer {
             match self.clock.observe(index.time) {
                 clock::Tick::Second(second) => {
                     self.first.get_or_insert(index.time);
-                    self.swept = number;
-                    work.ticks.push(Tick { frame: number, second, begins: true });
+                    self.sweep(&mut work.ticks, number, second, true);
+                    self.sweep_if_due(&mut work.ticks, number, index.time);
                 }
                 clock::Tick::Held(now) => held.push_back((number, now)),
                 clock::Tick::Restart(begin) => {
                     // Captures hand over far more than the few frames of a restart at once, so the first frame's packets and
                     // the ticks it caused are still here; where they are not, one flow keeps a broken start.
                     self.first = Some(begin);
-                    self.swept = number;
                     work.ticks.clear();
-                    work.ticks.push(Tick { frame: first_number, second: clock::whole_second(begin), begins: true });
+                    self.sweep(&mut work.ticks, first_number, clock::whole_second(begin), true);
                     if first_number == FIRST_FRAME {
                         held.push_back((FIRST_FRAME, begin));
                     }
                 }
-                clock::Tick::Same if number >= self.swept + SWEEP_EVERY_FRAMES => {
-                    self.swept = number;
-                    let second = Timestamp::from_seconds(self.clock.now().unwrap_or(index.time).seconds());
-                    work.ticks.push(Tick { frame: number, second, begins: false });
-                }
-                clock::Tick::Same => {}
+                clock::Tick::Same => self.sweep_if_due(&mut work.ticks, number, self.clock.now().unwrap_or(index.time)),
             }
         }
-        if let Some(second) = work.frames.reached
-            && self.clock.pass(second)
+        if let Some(time) = work.frames.reached
+            && let Some(begins) = self.clock.pass(time)
         {
             self.frames = first_number.saturating_add(work.frames.len() as u64) - 1;
             // As if the next frame had brought it: what is kept of this run is swept at the same frames.
-            self.swept = self.frames + 1;
-            work.ticks.push(Tick { frame: self.swept, second, begins: true });
+            self.sweep(&mut work.ticks, self.frames + 1, if begins { clock::whole_second(time) } else { time }, begins);
         }
         held
+    }
+
+    fn sweep_if_due(&mut self, ticks: &mut Vec<Tick>, frame: u64, now: Timestamp) {
+        let (last_frame, last) = self.swept;
+        let time = now.floor(SWEEP_EVERY);
+        if time > last || frame >= last_frame + SWEEP_EVERY_FRAMES {
+            self.sweep(ticks, frame, time, false);
+        }
+    }
+
+    fn sweep(&mut self, ticks: &mut Vec<Tick>, frame: u64, time: Timestamp, begins: bool) {
+        self.swept = (frame, time);
+        ticks.push(Tick { frame, time, begins });
     }
 
     fn reassemble(&mut self, work: &mut Work, decoder: &Decoder) {

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use lapwing_capture::{Source, SourceError};
 use lapwing_decode::{DecodeCounts, Decoder};
-use lapwing_flow::{FlowCounters, ReassemblyCounters};
+use lapwing_flow::{FlowCounters, ReassemblyCounters, Reported};
 
 use crate::lane::Lane;
 use crate::order::Orderer;
@@ -60,7 +60,11 @@ pub fn run(
 ) -> PipelineReport {
     let threads = config.threads.clamp(1, PipelineConfig::MOST_THREADS);
     let mut config = config.clone();
-    config.flow.reported = stage.looks_at();
+    config.flow.reported = match stage.looks_at() {
+        // What is scored is every flow, at its end.
+        Reported::Judged if !scoring.judges().schemas.is_empty() => Reported::Progress,
+        reported => reported,
+    };
     let config = &config;
     let decoder = Decoder::new(config.decode);
     let board = Board {

@@ -82,7 +82,8 @@ impl<'a> Recording<'a> {
 
 impl Stage for Recording<'_> {
     fn looks_at(&self) -> Reported {
-        self.stage.looks_at()
+        // Kept is the whole flow, stragglers and all.
+        self.stage.looks_at().max(Reported::Progress)
     }
 
     fn inventory(&self) -> Option<&Inventory> {

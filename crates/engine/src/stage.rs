@@ -8,7 +8,7 @@ use lapwing_detect::Anomaly;
 use lapwing_flow::{Flow, FlowEvent, FlowEventKind, Reported};
 use lapwing_protocol::{Observation, Observed};
 
-use crate::work::{LaneOutput, Tick, Work};
+use crate::work::{LaneOutput, Tick, Work, observation};
 
 /// What is known of a flow that ended: the flow, its row under each schema, its score from each model.
 #[derive(Clone, Copy, Debug)]
@@ -118,12 +118,13 @@ impl Gathered {
             let index = place.index as usize;
             let (frame, fact) = match outputs.get(usize::from(place.lane)) {
                 Some(output) => {
-                    let FlowEvent { frame, kind, flow, time } = &output.events[index];
-                    if let FlowEventKind::Ended(_) = kind {
+                    let event = &output.events[index];
+                    let fact = observation(event);
+                    if let Some(flow) = fact.ended() {
                         let rows = Rows { output, index: place.end as usize };
-                        scored.push(Scored { time: *time, flow, rows });
+                        scored.push(Scored { time: event.time, flow, rows });
                     }
-                    (*frame, observation(*kind, flow))
+                    (event.frame, fact)
                 }
                 None => {
                     let arp = &self.work.packets.arps[index];
@@ -134,16 +135,14 @@ impl Gathered {
             ends.push(scored.len());
         }
         let (mut from, mut scored_from) = (0, 0);
-        for tick in &self.work.ticks {
+        for tick in self.work.ticks.iter().filter(|tick| tick.begins) {
             let until = from + observed[from..].partition_point(|observed| before(observed, tick));
             if until > from {
                 let scored_until = ends[until - 1];
                 stage.observe(&observed[from..until], &scored[scored_from..scored_until]);
                 (from, scored_from) = (until, scored_until);
             }
-            if tick.begins {
-                stage.advance(tick.second);
-            }
+            stage.advance(tick.time);
         }
         if from < observed.len() {
             stage.observe(&observed[from..], &scored[scored_from..]);
@@ -178,6 +177,7 @@ fn in_order(work: &Work, outputs: &[&LaneOutput]) -> Vec<Place> {
                 FlowEventKind::Ended(_) => 0,
                 FlowEventKind::Started => 1,
                 FlowEventKind::Progress => 2,
+                FlowEventKind::Settled => 3,
             };
             let FlowEvent { frame, time, ref flow, .. } = *event;
             places.push(Place { frame, time, rank, uid: flow.uid, index, lane, end });
@@ -186,22 +186,14 @@ fn in_order(work: &Work, outputs: &[&LaneOutput]) -> Vec<Place> {
     }
     let lane = u8::try_from(outputs.len()).expect("there are at most 64 lanes");
     for (arp, index) in work.packets.arps.iter().zip(0_u32..) {
-        places.push(Place { frame: arp.frame, time: arp.time, rank: 3, uid: 0, index, lane, end: 0 });
+        places.push(Place { frame: arp.frame, time: arp.time, rank: 4, uid: 0, index, lane, end: 0 });
     }
     // A lane's events are nearly in order already, which a stable sort makes use of.
     places.sort();
     places
 }
 
-fn observation(kind: FlowEventKind, flow: &Flow) -> Observation<'_> {
-    match kind {
-        FlowEventKind::Started => Observation::FlowStarted(flow),
-        FlowEventKind::Progress => Observation::FlowProgress(flow),
-        FlowEventKind::Ended(_) => Observation::FlowEnded(flow),
-    }
-}
-
 /// Whether the observation belongs before the tick: what was noticed at the tick's own frame does if its time had come.
 fn before(observed: &Observed<'_>, tick: &Tick) -> bool {
-    observed.frame < tick.frame || (observed.frame == tick.frame && observed.time <= tick.second)
+    observed.frame < tick.frame || (observed.frame == tick.frame && observed.time <= tick.time)
 }

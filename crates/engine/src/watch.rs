@@ -71,7 +71,8 @@ impl<W: Watcher> Watching<W> {
 
 impl<W: Watcher> Stage for Watching<W> {
     fn looks_at(&self) -> Reported {
-        self.detecting.looks_at()
+        // Rules that are read anew may judge single flows, too.
+        self.detecting.looks_at().max(Reported::Progress)
     }
 
     fn inventory(&self) -> Option<&Inventory> {

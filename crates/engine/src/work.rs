@@ -5,17 +5,18 @@ use std::sync::Arc;
 use lapwing_capture::{Filter, FrameBatch, Timestamp};
 use lapwing_decode::PacketBatch;
 use lapwing_flow::{FlowEvent, FlowEventKind};
+use lapwing_protocol::Observation;
 
 use crate::lane::Judges;
 
-/// A point in the order of frames at which capture time reached a new whole second, or at which tables are swept.
+/// A point in the order of frames at which tables are swept, and at which detectors hear of a new second.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tick {
     /// It lies before this frame.
     pub(crate) frame: u64,
-    /// The whole second that the clock stands in.
-    pub(crate) second: Timestamp,
-    /// Whether that second just began; if not, tables are swept and detectors hear nothing.
+    /// Capture time has come this far, in whole steps of [`SWEEP_EVERY`](crate::order::SWEEP_EVERY).
+    pub(crate) time: Timestamp,
+    /// Whether a whole second just began, which `time` is then; if not, tables are swept and detectors hear nothing.
     pub(crate) begins: bool,
 }
 
@@ -75,7 +76,13 @@ impl LaneOutput {
     }
 }
 
-/// Whether the event ended its flow.
-pub(crate) fn ended(event: &FlowEvent) -> bool {
-    matches!(event.kind, FlowEventKind::Ended(_))
+/// What detectors are shown of the event.
+pub(crate) fn observation(event: &FlowEvent) -> Observation<'_> {
+    let flow = &event.flow;
+    match event.kind {
+        FlowEventKind::Started => Observation::FlowStarted(flow),
+        FlowEventKind::Progress => Observation::FlowProgress(flow),
+        FlowEventKind::Settled => Observation::FlowSettled(flow),
+        FlowEventKind::Ended(_) => Observation::FlowEnded(flow),
+    }
 }

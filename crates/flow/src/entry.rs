@@ -10,7 +10,7 @@ use crate::extras::FlowExtras;
 use crate::ports::{ICMP, ICMP6, TCP, UDP};
 use crate::queue::Place;
 use crate::side::Side;
-use crate::{ConnState, Endpoint, Flow, Half, History};
+use crate::{ConnState, Endpoint, Flow, Half, History, Reported, Settled};
 
 /// Bits of [`Entry::bits`].
 pub(crate) mod bit {
@@ -72,9 +72,12 @@ pub(crate) struct Entry {
     pub(crate) history_seen: u32,
     /// Whole minutes since the start for which a progress event was made.
     pub(crate) minutes: u32,
+    /// Packets at the last report.
+    pub(crate) told_packets: u32,
     pub(crate) vlan: u16,
     pub(crate) inner_vlan: u16,
     pub(crate) tunnel: Tunnel,
+    pub(crate) settled: Settled,
     tunnel_changes: u8,
     tunnel_path: u16,
 
@@ -136,9 +139,11 @@ impl Entry {
             history: History::default(),
             history_seen: 0,
             minutes: 0,
+            told_packets: 0,
             vlan: packet.vlan,
             inner_vlan: packet.inner_vlan,
             tunnel: packet.tunnel,
+            settled: Settled::No,
             tunnel_changes: 0,
             tunnel_path: packet.tunnel_path,
             sides,
@@ -208,6 +213,41 @@ impl Entry {
         if self.originator() == 0 { self.high_port } else { self.low_port }
     }
 
+    /// Whether the flow settles now: its connection was closed by both sides or reset, and that was not told yet.
+    pub(crate) fn settle_closed(&mut self) -> bool {
+        let is_over = self.has(bit::RESET) || self.has(bit::CLOSING) && self.is_answered();
+        let settles = is_over && self.settled == Settled::No;
+        if settles {
+            self.settled = Settled::Closed;
+        }
+        settles
+    }
+
+    /// Whether the flow settles now that its first moments are over. Of TCP what nobody answered does; what was answered
+    /// goes on.
+    pub(crate) fn settle_tried(&mut self) -> bool {
+        let settles =
+            self.settled == Settled::No && (self.protocol != TCP || self.is_attempt() || self.has(bit::CLOSING));
+        if settles {
+            self.settled = Settled::Tried;
+        }
+        settles
+    }
+
+    /// Whether somebody who looks at `reported` is told of the flow's end.
+    pub(crate) fn end_is_told(&self, reported: Reported) -> bool {
+        let adds =
+            || self.settled == Settled::No || self.packets() != u64::from(self.told_packets) || self.is_answered();
+        match reported {
+            Reported::Judged => self.settled != Settled::Closed && adds(),
+            Reported::Ends | Reported::Progress | Reported::All => true,
+        }
+    }
+
+    pub(crate) fn is_answered(&self) -> bool {
+        self.sides.iter().all(|side| side.packets > 0)
+    }
+
     /// Notes the tunnels a packet came through: `X` in the history once they have changed too often.
     pub(crate) fn note_tunnel(&mut self, packet: &Packet) {
         if self.tunnel_path == packet.tunnel_path {
@@ -263,6 +303,8 @@ impl Entry {
             state: self.state(),
             history: self.history,
             series: extras.series,
+            settled: self.settled,
+            told_packets: u64::from(self.told_packets),
         }
     }
 

@@ -181,14 +181,37 @@ pub struct Flow {
     /// The first packets' lengths, directions and gaps, of flows of at least four packets; only with
     /// [`FlowConfig::packet_series`](crate::FlowConfig::packet_series).
     pub series: Option<Box<PacketSeries>>,
+    /// What was told of it before its end, this report included.
+    pub settled: Settled,
+    /// Packets of both sides at the report before this one, starts aside; 0 where there was none.
+    pub told_packets: u64,
 }
 
 impl Flow {
+    /// Whether packets came since the report before this one.
+    #[must_use]
+    pub fn has_grown(&self) -> bool {
+        self.orig.packets + self.resp.packets > self.told_packets
+    }
+
     /// From the first to the last packet, as Zeek's `duration`.
     #[must_use]
     pub fn duration(&self) -> Duration {
         Duration::from_nanos(self.last.nanos_since(self.start).max(0).unsigned_abs())
     }
+}
+
+/// Whether what came of a flow was told before its end, so that nobody has to wait for timers that only gather stragglers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Settled {
+    /// It was not.
+    #[default]
+    No,
+    /// When [`SETTLE_DELAY`](crate::config::SETTLE_DELAY) had passed since its first packet: a TCP attempt that nobody had
+    /// answered, or a flow of another protocol, whose first question mostly has its answer by then.
+    Tried,
+    /// When its TCP connection was closed by both sides, or reset.
+    Closed,
 }
 
 /// What happened to a flow.
@@ -198,6 +221,8 @@ pub enum FlowEventKind {
     Started,
     /// It goes on: after its first packets, when its packet count has grown eightfold, and every minute.
     Progress,
+    /// What came of it can be told: at most once, and [`Flow::settled`] says by what.
+    Settled,
     /// It is over.
     Ended(EndReason),
 }

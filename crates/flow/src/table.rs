@@ -10,13 +10,14 @@ use crate::index::Index;
 use crate::ports::{ICMP, ICMP6, SCTP, TCP, UDP, is_likely_server};
 use crate::prefetch;
 use crate::queue::{NONE, Queues};
+use crate::settling::{SETTLE_NANOS, Settling};
 use crate::tcp::{self, Blocks};
 use crate::{EndReason, FlowCounters, FlowEvent, FlowEventKind};
 
-/// Flows ended at most by one call of [`FlowTable::advance`] or [`FlowTable::finish`].
-const ENDS_PER_CALL: usize = 256;
+/// Flows settled and ended at most by one call of [`FlowTable::advance`] or [`FlowTable::finish`].
+const REPORTS_PER_CALL: usize = 256;
 /// Flows whose timers are looked at in between packets, at most per packet.
-const ENDS_PER_PACKET: usize = 4;
+const TIMERS_PER_PACKET: usize = 4;
 /// Out-of-order intervals that a table may hold per flow it may hold.
 const INTERVALS_PER_FLOW: usize = 2;
 const NANOS_PER_MINUTE: i64 = 60_000_000_000;
@@ -35,6 +36,7 @@ pub struct FlowTable {
     free: Vec<u32>,
     index: Index,
     queues: Queues,
+    settling: Settling,
     blocks: Blocks,
     counters: FlowCounters,
     /// The latest moment seen, in nanoseconds: Zeek's network time. Never goes back.
@@ -54,6 +56,7 @@ impl FlowTable {
             free: Vec::new(),
             index: Index::new(),
             queues: Queues::new(),
+            settling: Settling::new(capacity),
             blocks: Blocks::new(capacity.saturating_mul(INTERVALS_PER_FLOW)),
             counters: FlowCounters::default(),
             now: i64::MIN,
@@ -78,12 +81,12 @@ impl FlowTable {
         self.len() == 0
     }
 
-    /// Moves time on to `now`, a whole second of capture time, and ends flows whose timers ran out: at most 256 in one call,
-    /// so that the tick after a flood does not burst memory. Tells whether more wait.
+    /// Moves time on to `now`, and settles and ends flows whose timers ran out: at most 256 in one call, so that the tick after
+    /// a flood does not burst memory. Tells whether more wait.
     pub fn advance(&mut self, now: Timestamp, frame: u64, events: &mut Vec<FlowEvent>) -> bool {
         self.move_on(now);
-        self.expire(frame, ENDS_PER_CALL, events);
-        self.queues.next_check <= self.now
+        self.expire(frame, REPORTS_PER_CALL, events);
+        self.is_due(self.now)
     }
 
     /// Ends the flows still live at `now`, the end of the input: at most 256 in one call. Tells whether more wait.
@@ -91,7 +94,7 @@ impl FlowTable {
         if self.advance(now, frame, events) {
             return true;
         }
-        for _ in 0..ENDS_PER_CALL {
+        for _ in 0..REPORTS_PER_CALL {
             let Some(slot) = self.queues.first() else { return false };
             self.end(slot, self.now, EndReason::EndOfInput, frame, events);
         }
@@ -116,6 +119,14 @@ impl FlowTable {
         if self.queues.next_check <= packet.time.nanos() {
             self.queues.expect_due(&self.slab, packet.time.nanos());
         }
+        if self.settling.next_check <= packet.time.nanos() {
+            self.settling.expect_due(&self.slab);
+        }
+    }
+
+    /// Whether a timer may have run out by `now`.
+    fn is_due(&self, now: i64) -> bool {
+        self.queues.next_check <= now || self.settling.next_check <= now
     }
 
     /// Time never reaches the latest moment there is, which stands for timers that never run out: a capture file may claim
@@ -138,8 +149,8 @@ impl FlowTable {
         }
         self.count_protocol(packet.protocol);
         self.move_on(packet.time);
-        if self.queues.next_check <= self.now {
-            self.expire(packet.frame, ENDS_PER_PACKET, events);
+        if self.is_due(self.now) {
+            self.expire(packet.frame, TIMERS_PER_PACKET, events);
         }
         let (slot, is_new) = match self.find(packet, events) {
             Some(slot) => (slot, false),
@@ -152,21 +163,23 @@ impl FlowTable {
         } else if has_transport {
             self.discard(slot, packet);
         }
+        let tells = self.config.reported >= Reported::Judged;
+        let closes = tells && self.settle_by(slot);
         if is_new {
             self.queues.push(&mut self.slab, slot);
             if self.config.reported >= Reported::All {
                 self.report(slot, packet.time.nanos(), packet.frame, FlowEventKind::Started, events);
             }
-            return;
-        }
-        if self.slab[slot as usize].deadline == deadline {
+        } else if self.slab[slot as usize].deadline == deadline {
             self.queues.touch(&mut self.slab, slot);
         } else {
             self.queues.remove(&mut self.slab, slot);
             self.queues.push(&mut self.slab, slot);
         }
-        let wants_progress = self.config.reported >= Reported::Progress;
-        if wants_progress && has_transport && !is_bad && self.is_time_for_progress(slot) {
+        let progresses = tells && has_transport && !is_bad && self.is_time_for_progress(slot);
+        if closes {
+            self.report(slot, packet.time.nanos(), packet.frame, FlowEventKind::Settled, events);
+        } else if progresses {
             self.report(slot, packet.time.nanos(), packet.frame, FlowEventKind::Progress, events);
         }
     }
@@ -240,6 +253,7 @@ impl FlowTable {
         if packet.protocol == TCP {
             entry.deadline = entry.start.saturating_add(TCP_SYN_TIMEOUT.as_nanos() as i64);
         }
+        let start = entry.start;
         let slot = match self.free.pop() {
             Some(slot) => {
                 self.slab[slot as usize] = entry;
@@ -255,6 +269,9 @@ impl FlowTable {
             }
         };
         self.extras.start(slot);
+        if self.config.reported >= Reported::Judged {
+            self.settling.begin(&self.slab, slot, start);
+        }
         self.index.insert(packet.hash as u32, slot);
         self.counters.started += 1;
         self.counters.active = self.len() as u64;
@@ -262,9 +279,16 @@ impl FlowTable {
         slot
     }
 
-    /// Ends up to `most` flows whose timers ran out by now.
+    /// Settles and ends up to `most` flows whose timers ran out by now.
     fn expire(&mut self, frame: u64, most: usize, events: &mut Vec<FlowEvent>) {
-        for _ in 0..most {
+        let mut left = most;
+        while left > 0
+            && let Some(slot) = self.settling.due(&self.slab, self.now)
+        {
+            self.settle(slot, frame, events);
+            left -= 1;
+        }
+        for _ in 0..left {
             let Some(slot) = self.queues.due(&self.slab, self.now) else { return };
             match self.slab[slot as usize].ended(self.now) {
                 Some((time, reason)) => self.end(slot, time, reason, frame, events),
@@ -276,10 +300,36 @@ impl FlowTable {
         }
     }
 
+    /// Whether the packet that just came settles its flow.
+    fn settle_by(&mut self, slot: u32) -> bool {
+        let entry = &mut self.slab[slot as usize];
+        if self.settling.waits(slot) && entry.protocol == TCP && entry.is_answered() {
+            self.settling.done(slot);
+        }
+        entry.settle_closed()
+    }
+
+    /// Tells what came of a flow in its first moments, if it can be told.
+    fn settle(&mut self, slot: u32, frame: u64, events: &mut Vec<FlowEvent>) {
+        let entry = &mut self.slab[slot as usize];
+        if entry.settle_tried() {
+            let time = entry.start.saturating_add(SETTLE_NANOS);
+            self.report(slot, time, frame, FlowEventKind::Settled, events);
+        }
+    }
+
     /// Reports a flow's end and forgets it.
     fn end(&mut self, slot: u32, time: i64, reason: EndReason, frame: u64, events: &mut Vec<FlowEvent>) {
         self.index.prefetch(self.slab[slot as usize].hash);
-        self.report(slot, time, frame, FlowEventKind::Ended(reason), events);
+        if self.settling.waits(slot) {
+            self.settling.done(slot);
+            if self.slab[slot as usize].start.saturating_add(SETTLE_NANOS) <= time {
+                self.settle(slot, frame, events);
+            }
+        }
+        if self.slab[slot as usize].end_is_told(self.config.reported) {
+            self.report(slot, time, frame, FlowEventKind::Ended(reason), events);
+        }
         self.queues.remove(&mut self.slab, slot);
         let entry = &mut self.slab[slot as usize];
         self.index.remove(entry.hash, slot);
@@ -301,6 +351,10 @@ impl FlowTable {
         let is_end = matches!(kind, FlowEventKind::Ended(_));
         let extras = self.extras.of(slot, entry.has(bit::FROM_HIGHER), is_end);
         events.push(FlowEvent { time: Timestamp::from_nanos(time), frame, kind, flow: entry.flow(extras) });
+        if kind != FlowEventKind::Started {
+            let entry = &mut self.slab[slot as usize];
+            entry.told_packets = u32::try_from(entry.packets()).unwrap_or(u32::MAX);
+        }
     }
 
     /// At 8, 64, 512 … packets, and with the first packet of each minute since the start.

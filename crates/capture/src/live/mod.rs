@@ -29,7 +29,7 @@ use clock::{Change, EvenClock};
 use ring::Ring;
 use tap::{LATENESS, RETIRE, Tap};
 
-/// How often the source comes back to its reader when no frame comes.
+/// How often the source comes back to its reader when no frame comes, and says how far time has gone.
 const PATIENCE: Duration = Duration::from_millis(100);
 
 /// How often drops, errors and silence are looked at.
@@ -209,12 +209,12 @@ impl LiveSource {
         }
     }
 
-    /// Notes that everything captured up to `time` has been handed over, whole seconds only.
+    /// Notes that everything captured up to `time` has been handed over, whole steps only.
     fn note_reached(&mut self, time: Timestamp, batch: &mut FrameBatch) {
-        let second = Timestamp::from_seconds(time.minus(LATENESS).seconds());
-        if second > self.reached {
-            self.reached = second;
-            batch.reached = Some(second);
+        let reached = time.minus(LATENESS).floor(PATIENCE);
+        if reached > self.reached {
+            self.reached = reached;
+            batch.reached = Some(reached);
         }
     }
 

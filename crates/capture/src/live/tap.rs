@@ -17,7 +17,7 @@ const BLOCK: u32 = 256 * 1024;
 pub(super) const RETIRE: Duration = Duration::from_millis(50);
 
 /// A frame comes out of the ring at most this much after its capture time, if the machine is not overloaded.
-pub(super) const LATENESS: Duration = Duration::from_millis(300);
+pub(super) const LATENESS: Duration = Duration::from_millis(200);
 
 /// How often an interface that is gone is looked for.
 const RETRY: Duration = Duration::from_secs(1);

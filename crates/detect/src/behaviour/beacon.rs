@@ -24,7 +24,7 @@ use lapwing_asset::Prefix;
 use lapwing_capture::Timestamp;
 use lapwing_decode::Address;
 use lapwing_flow::{Flow, Moments};
-use lapwing_protocol::{Fact, LocalNetworks, Need, Observation, Observed, Scope, transport};
+use lapwing_protocol::{Fact, LocalNetworks, Need, Observed, Scope, transport};
 
 use crate::detector::first_packet_from_responder;
 use crate::distinct::{Distinct, address_thing};
@@ -110,7 +110,7 @@ impl Beacon {
         }
     }
 
-    fn ended(&mut self, flow: &Flow, time: Timestamp, found: &mut Found) {
+    fn contact(&mut self, flow: &Flow, time: Timestamp, found: &mut Found) {
         if !is_contact(flow) {
             return;
         }
@@ -368,13 +368,10 @@ impl Detector for Beacon {
 
     fn observe(&mut self, batch: &[Observed<'_>], found: &mut Found) {
         for observed in batch {
-            match observed.fact {
-                Observation::FlowEnded(flow) => {
-                    connection(flow, observed.time, &self.local, found);
-                    self.ended(flow, observed.time, found);
-                }
-                Observation::FlowProgress(flow) => connection(flow, observed.time, &self.local, found),
-                _ => {}
+            let Some((flow, counts)) = observed.fact.reported() else { continue };
+            connection(flow, observed.time, &self.local, found);
+            if counts {
+                self.contact(flow, observed.time, found);
             }
         }
     }

@@ -16,7 +16,7 @@
 
 use lapwing_capture::Timestamp;
 use lapwing_flow::Flow;
-use lapwing_protocol::{Fact, Need, Observation, Observed};
+use lapwing_protocol::{Fact, Need, Observed};
 
 use crate::detector::first_packet_from_responder;
 use crate::{Detector, DetectorInfo, Found, Measurement, Partition, Subject, Value};
@@ -83,9 +83,8 @@ impl Detector for BrokerSession {
 
     fn observe(&mut self, batch: &[Observed<'_>], found: &mut Found) {
         for observed in batch {
-            match observed.fact {
-                Observation::FlowEnded(flow) | Observation::FlowProgress(flow) => look(flow, observed.time, found),
-                _ => {}
+            if let Some((flow, _)) = observed.fact.reported() {
+                look(flow, observed.time, found);
             }
         }
     }

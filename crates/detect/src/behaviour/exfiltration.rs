@@ -17,7 +17,7 @@
 use lapwing_capture::Timestamp;
 use lapwing_decode::Address;
 use lapwing_flow::Flow;
-use lapwing_protocol::{Fact, LocalNetworks, Need, Observation, Observed, Scope};
+use lapwing_protocol::{Fact, LocalNetworks, Need, Observed, Scope};
 
 use super::sweep::Sweep;
 use crate::evidence::{Evidence, Steps};
@@ -195,9 +195,8 @@ impl Detector for Exfiltration {
 
     fn observe(&mut self, batch: &[Observed<'_>], found: &mut Found) {
         for observed in batch {
-            match observed.fact {
-                Observation::FlowEnded(flow) | Observation::FlowProgress(flow) => self.look(flow, observed.time, found),
-                _ => {}
+            if let Some((flow, _)) = observed.fact.reported() {
+                self.look(flow, observed.time, found);
             }
         }
     }

@@ -20,7 +20,7 @@
 use lapwing_capture::Timestamp;
 use lapwing_decode::Address;
 use lapwing_flow::Flow;
-use lapwing_protocol::{Fact, LocalNetworks, Need, Observation, Observed, Scope};
+use lapwing_protocol::{Fact, LocalNetworks, Need, Observed, Scope};
 
 use super::growth::new_share;
 use super::protocol_name;
@@ -107,8 +107,8 @@ impl Flood {
         }
     }
 
-    fn look(&mut self, flow: &Flow, time: Timestamp, ended: bool, found: &mut Found) {
-        let share = new_share(flow, ended);
+    fn look(&mut self, flow: &Flow, time: Timestamp, counts: bool, found: &mut Found) {
+        let share = new_share(flow, counts);
         // Replies to what somebody sent in the victim's name are measured as reflection; ICMP errors answer what their
         // receiver sent; and of what IPsec carries both directions look alike and need not be seen.
         if share == 0.0 || first_packet_from_responder(flow) || is_icmp_error(flow) || matches!(flow.protocol, 50 | 51)
@@ -116,7 +116,7 @@ impl Flood {
             return;
         }
         let is_tcp = flow.protocol == 6;
-        if is_tcp && (!(ended || repeats(flow)) || flow.history.first() == Some(b'H')) {
+        if is_tcp && (!(counts || repeats(flow)) || flow.history.first() == Some(b'H')) {
             return;
         }
         if is_tcp && flow.orig.flags[SYN] == 0 && !is_stray(flow) {
@@ -137,7 +137,7 @@ impl Flood {
             }
             victim.reset(window);
         }
-        victim.add(flow, share, ended);
+        victim.add(flow, share, counts);
         self.stirred |= victim.flows.max(victim.strays) >= FLOOR || victim.packets >= PACKET_FLOOR;
         let packets = victim.packets as u32;
         let strays_due = victim.stray_steps.reached(victim.strays, FLOOR);
@@ -171,7 +171,7 @@ impl Victim {
         *self = Self { window, ..Self::default() };
     }
 
-    fn add(&mut self, flow: &Flow, share: f64, ended: bool) {
+    fn add(&mut self, flow: &Flow, share: f64, counts: bool) {
         if self.packets == 0.0 {
             (self.first, self.last) = (flow.start, flow.start);
         }
@@ -191,7 +191,7 @@ impl Victim {
         } else if flow.protocol == 6 && is_stray(flow) {
             self.strays = self.strays.saturating_add(1);
             self.stray_ports.insert(u32::from(flow.responder.port), 0, 1);
-        } else if ended {
+        } else if counts {
             self.flows = self.flows.saturating_add(1);
             // The handshake is finished by the originator's ACK.
             if flow.protocol == 6 && flow.orig.flags[ACK] == 0 {
@@ -280,10 +280,8 @@ impl Detector for Flood {
 
     fn observe(&mut self, batch: &[Observed<'_>], found: &mut Found) {
         for observed in batch {
-            match observed.fact {
-                Observation::FlowEnded(flow) => self.look(flow, observed.time, true, found),
-                Observation::FlowProgress(flow) => self.look(flow, observed.time, false, found),
-                _ => {}
+            if let Some((flow, counts)) = observed.fact.reported() {
+                self.look(flow, observed.time, counts, found);
             }
         }
     }

@@ -16,7 +16,7 @@
 use lapwing_capture::Timestamp;
 use lapwing_decode::Address;
 use lapwing_flow::Flow;
-use lapwing_protocol::{Observation, Observed};
+use lapwing_protocol::Observed;
 
 use super::attempts::Spray;
 use super::login::{NEEDS, login_service, looks_like_an_attempt};
@@ -59,7 +59,7 @@ impl Guessed {
         Self { targets: Table::new(TARGETS / SHARDS) }
     }
 
-    fn ended(&mut self, flow: &Flow, time: Timestamp, found: &mut Found) {
+    fn look(&mut self, flow: &Flow, time: Timestamp, found: &mut Found) {
         let port = flow.responder.port;
         let Some(service) = login_service(port).filter(|service| looks_like_an_attempt(flow, service)) else { return };
         let (source, target) = (flow.originator.address, flow.responder.address);
@@ -122,8 +122,8 @@ impl Detector for Guessed {
 
     fn observe(&mut self, batch: &[Observed<'_>], found: &mut Found) {
         for observed in batch {
-            if let Observation::FlowEnded(flow) = observed.fact {
-                self.ended(flow, observed.time, found);
+            if let Some(flow) = observed.fact.over() {
+                self.look(flow, observed.time, found);
             }
         }
     }

@@ -18,10 +18,10 @@
 use lapwing_capture::Timestamp;
 use lapwing_decode::Address;
 use lapwing_flow::Flow;
-use lapwing_protocol::{Fact, LocalNetworks, Need, Observation, Observed, Scope, transport};
+use lapwing_protocol::{Fact, LocalNetworks, Need, Observed, Scope, transport};
 
 use super::outcomes::Outcomes;
-use super::probe::{Outcome, Probe, Style, pack, probe, unpack};
+use super::probe::{Outcome, Probe, Style, attempt, pack, probe, unpack};
 use super::second;
 use super::sweep::Sweep;
 use crate::distinct::{Distinct, address_thing, share};
@@ -90,7 +90,7 @@ impl HorizontalScan {
         }
     }
 
-    fn ended(&mut self, flow: &Flow, time: Timestamp, found: &mut Found) {
+    fn look(&mut self, flow: &Flow, time: Timestamp, found: &mut Found) {
         let Some(probe) = probe(flow).filter(|probe| probe.style != Style::Protocol) else { return };
         let key = (probe.source, probe.port, flow.protocol);
         let now = second(flow.start);
@@ -275,8 +275,8 @@ impl Detector for HorizontalScan {
 
     fn observe(&mut self, batch: &[Observed<'_>], found: &mut Found) {
         for observed in batch {
-            if let Observation::FlowEnded(flow) = observed.fact {
-                self.ended(flow, observed.time, found);
+            if let Some(flow) = attempt(&observed.fact) {
+                self.look(flow, observed.time, found);
             }
         }
     }

@@ -19,7 +19,7 @@
 use lapwing_capture::Timestamp;
 use lapwing_decode::Address;
 use lapwing_flow::Flow;
-use lapwing_protocol::{Fact, LocalNetworks, Need, Observation, Observed, Scope};
+use lapwing_protocol::{Fact, LocalNetworks, Need, Observed, Scope};
 
 use super::attempts::{Attempts, Series, Spray};
 use super::recent::WINDOW;
@@ -103,7 +103,7 @@ impl Login {
         Self { pairs: Table::new(PAIRS / SHARDS), sources: Table::new(SOURCES / SHARDS), sweep: Sweep::new(), local }
     }
 
-    fn ended(&mut self, flow: &Flow, time: Timestamp, found: &mut Found) {
+    fn look(&mut self, flow: &Flow, time: Timestamp, found: &mut Found) {
         let port = flow.responder.port;
         let Some(service) = login_service(port).filter(|service| looks_like_an_attempt(flow, service)) else { return };
         let (source, target) = (flow.originator.address, flow.responder.address);
@@ -218,8 +218,8 @@ impl Detector for Login {
 
     fn observe(&mut self, batch: &[Observed<'_>], found: &mut Found) {
         for observed in batch {
-            if let Observation::FlowEnded(flow) = observed.fact {
-                self.ended(flow, observed.time, found);
+            if let Some(flow) = observed.fact.over() {
+                self.look(flow, observed.time, found);
             }
         }
     }

@@ -19,7 +19,7 @@ use std::borrow::Cow;
 use lapwing_asset::{Change, News, is_random, vendor};
 use lapwing_decode::Address;
 use lapwing_flow::Flow;
-use lapwing_protocol::{Fact, Need, Observation, Observed, transport};
+use lapwing_protocol::{Fact, Need, Observed, transport};
 
 use crate::{Detector, DetectorInfo, EvidenceFlow, Found, Measurement, Partition, Subject, Value};
 
@@ -46,10 +46,7 @@ impl Detector for Newcomer {
     fn observe(&mut self, _batch: &[Observed<'_>], _found: &mut Found) {}
 
     fn changed(&mut self, by: &Observed<'_>, changes: &[Change], found: &mut Found) {
-        let flow = match by.fact {
-            Observation::FlowProgress(flow) | Observation::FlowEnded(flow) => Some(flow),
-            _ => None,
-        };
+        let flow = by.fact.reported().map(|(flow, _)| flow);
         found.measurements.extend(changes.iter().map(|change| measurement(change, flow)));
     }
 }
@@ -115,6 +112,7 @@ mod tests {
 
     use lapwing_capture::Timestamp;
     use lapwing_decode::Arp;
+    use lapwing_protocol::Observation;
 
     use super::*;
 

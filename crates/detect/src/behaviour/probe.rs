@@ -3,6 +3,7 @@
 use crate::detector::first_packet_from_responder;
 use lapwing_decode::Address;
 use lapwing_flow::Flow;
+use lapwing_protocol::Observation;
 
 /// Positions in [`Half::flags`](lapwing_flow::Half).
 const FIN: usize = 0;
@@ -100,7 +101,14 @@ pub(crate) struct Probe {
     pub(crate) outcome: Outcome,
 }
 
-/// Reads a finished flow; `None` where nobody knocked: replies whose cause was not seen (backscatter, one-sided captures),
+/// The flow of this report, if it is to be read as an attempt now: when it counts, and again when more came of it than an
+/// attempt.
+pub(crate) fn attempt<'a>(fact: &Observation<'a>) -> Option<&'a Flow> {
+    let talks = |flow: &&Flow| probe(flow).is_some_and(|probe| probe.outcome == Outcome::Conversation);
+    fact.judged().or_else(|| fact.outlived().filter(talks))
+}
+
+/// Reads a flow of which it is known what came; `None` where nobody knocked: replies whose cause was not seen (backscatter, one-sided captures),
 /// resets, traceroutes, and TCP connections that began before the capture. Whether the target is a group of hosts is for the
 /// caller to ask, once it matters.
 pub(crate) fn probe(flow: &Flow) -> Option<Probe> {

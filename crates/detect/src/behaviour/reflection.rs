@@ -17,7 +17,7 @@
 use lapwing_capture::Timestamp;
 use lapwing_decode::Address;
 use lapwing_flow::Flow;
-use lapwing_protocol::{Fact, LocalNetworks, Need, Observation, Observed, Scope};
+use lapwing_protocol::{Fact, LocalNetworks, Need, Observed, Scope};
 
 use super::growth::new_share;
 use crate::detector::first_packet_from_responder;
@@ -110,9 +110,9 @@ impl Reflection {
         Self { victims: Table::new(VICTIMS / SHARDS), stirred: false, local, swept: i64::MIN }
     }
 
-    fn look(&mut self, flow: &Flow, time: Timestamp, ended: bool, found: &mut Found) {
+    fn look(&mut self, flow: &Flow, time: Timestamp, counts: bool, found: &mut Found) {
         let Some(answer) = unasked(flow) else { return };
-        let share = new_share(flow, ended);
+        let share = new_share(flow, counts);
         if share == 0.0 {
             return;
         }
@@ -238,10 +238,8 @@ impl Detector for Reflection {
 
     fn observe(&mut self, batch: &[Observed<'_>], found: &mut Found) {
         for observed in batch {
-            match observed.fact {
-                Observation::FlowEnded(flow) => self.look(flow, observed.time, true, found),
-                Observation::FlowProgress(flow) => self.look(flow, observed.time, false, found),
-                _ => {}
+            if let Some((flow, counts)) = observed.fact.reported() {
+                self.look(flow, observed.time, counts, found);
             }
         }
     }

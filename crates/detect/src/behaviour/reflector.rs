@@ -17,7 +17,7 @@
 use lapwing_capture::Timestamp;
 use lapwing_decode::Address;
 use lapwing_flow::Flow;
-use lapwing_protocol::{Fact, LocalNetworks, Need, Observation, Observed, Scope};
+use lapwing_protocol::{Fact, LocalNetworks, Need, Observed, Scope};
 
 use super::growth::new_share;
 use super::sweep::Sweep;
@@ -90,13 +90,13 @@ impl Reflector {
         Self { clients: Table::new(CLIENTS / SHARDS), sweep: Sweep::new(), local }
     }
 
-    fn look(&mut self, flow: &Flow, time: Timestamp, ended: bool, found: &mut Found) {
+    fn look(&mut self, flow: &Flow, time: Timestamp, counts: bool, found: &mut Found) {
         if flow.protocol != 17 || flow.resp.packets == 0 || first_packet_from_responder(flow) {
             return;
         }
         let Some((port, service)) = SERVICES.iter().find(|(port, _)| *port == flow.responder.port) else { return };
         let (client, reflector) = (flow.originator.address, flow.responder.address);
-        let share = new_share(flow, ended);
+        let share = new_share(flow, counts);
         if share == 0.0 || self.local.scope(reflector) == Scope::Group {
             return;
         }
@@ -170,10 +170,8 @@ impl Detector for Reflector {
 
     fn observe(&mut self, batch: &[Observed<'_>], found: &mut Found) {
         for observed in batch {
-            match observed.fact {
-                Observation::FlowEnded(flow) => self.look(flow, observed.time, true, found),
-                Observation::FlowProgress(flow) => self.look(flow, observed.time, false, found),
-                _ => {}
+            if let Some((flow, counts)) = observed.fact.reported() {
+                self.look(flow, observed.time, counts, found);
             }
         }
     }

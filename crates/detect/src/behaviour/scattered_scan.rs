@@ -17,10 +17,10 @@
 use lapwing_capture::Timestamp;
 use lapwing_decode::Address;
 use lapwing_flow::Flow;
-use lapwing_protocol::{Fact, LocalNetworks, Need, Observation, Observed, Scope};
+use lapwing_protocol::{Fact, LocalNetworks, Need, Observed, Scope};
 
 use super::outcomes::Outcomes;
-use super::probe::{Outcome, Style, pack, probe};
+use super::probe::{Outcome, Style, attempt, pack, probe};
 use super::second;
 use super::sweep::Sweep;
 use crate::distinct::{Distinct, address_thing, share};
@@ -79,7 +79,7 @@ impl ScatteredScan {
         }
     }
 
-    fn ended(&mut self, flow: &Flow, time: Timestamp, found: &mut Found) {
+    fn look(&mut self, flow: &Flow, time: Timestamp, found: &mut Found) {
         let Some(probe) = probe(flow).filter(|probe| !matches!(probe.style, Style::Icmp | Style::Protocol)) else {
             return;
         };
@@ -173,8 +173,8 @@ impl Detector for ScatteredScan {
 
     fn observe(&mut self, batch: &[Observed<'_>], found: &mut Found) {
         for observed in batch {
-            if let Observation::FlowEnded(flow) = observed.fact {
-                self.ended(flow, observed.time, found);
+            if let Some(flow) = attempt(&observed.fact) {
+                self.look(flow, observed.time, found);
             }
         }
     }

@@ -175,8 +175,10 @@ impl Detector for SlowRequest {
         for observed in batch {
             match observed.fact {
                 Observation::FlowEnded(flow) => self.look(flow, observed.time, true, found),
-                Observation::FlowProgress(flow) => self.look(flow, observed.time, false, found),
-                _ => {}
+                Observation::FlowProgress(flow) | Observation::FlowSettled(flow) => {
+                    self.look(flow, observed.time, false, found);
+                }
+                Observation::FlowStarted(_) | Observation::Arp(_) => {}
             }
         }
     }

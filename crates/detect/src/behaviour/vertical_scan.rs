@@ -19,11 +19,11 @@
 use lapwing_capture::Timestamp;
 use lapwing_decode::Address;
 use lapwing_flow::Flow;
-use lapwing_protocol::{Fact, LocalNetworks, Need, Observation, Observed, Scope};
+use lapwing_protocol::{Fact, LocalNetworks, Need, Observed, Scope};
 
 use super::growth::new_share;
 use super::outcomes::Outcomes;
-use super::probe::{Outcome, Probe, Style, pack, probe, unpack};
+use super::probe::{Outcome, Probe, Style, attempt, pack, probe, unpack};
 use super::sweep::Sweep;
 use super::{protocol_name, second};
 use crate::distinct::{Distinct, share};
@@ -120,12 +120,12 @@ impl VerticalScan {
     }
 
     /// Counts port unreachables (RFC 792 type 3 code 3, RFC 4443 type 1 code 4): only the host that was asked sends those.
-    fn unreachable(&mut self, flow: &Flow, ended: bool) {
+    fn unreachable(&mut self, flow: &Flow, counts: bool) {
         let kind = (flow.protocol, flow.originator.port, flow.responder.port);
         if !matches!(kind, (1, 3, 3) | (58, 1, 4)) {
             return;
         }
-        let share = new_share(flow, ended);
+        let share = new_share(flow, counts);
         let known = self.unreachables.entry((flow.responder.address, flow.originator.address));
         let now = second(flow.last);
         if now.saturating_sub(known.last) > LONG {
@@ -135,7 +135,7 @@ impl VerticalScan {
         known.last = known.last.max(now);
     }
 
-    fn ended(&mut self, flow: &Flow, time: Timestamp, found: &mut Found) {
+    fn look(&mut self, flow: &Flow, time: Timestamp, found: &mut Found) {
         let Some(probe) = probe(flow) else { return };
         let protocol = if probe.style == Style::Protocol { ANY_OTHER } else { flow.protocol };
         let key = (probe.source, probe.target, protocol);
@@ -352,13 +352,11 @@ impl Detector for VerticalScan {
 
     fn observe(&mut self, batch: &[Observed<'_>], found: &mut Found) {
         for observed in batch {
-            match observed.fact {
-                Observation::FlowEnded(flow) => {
-                    self.unreachable(flow, true);
-                    self.ended(flow, observed.time, found);
-                }
-                Observation::FlowProgress(flow) => self.unreachable(flow, false),
-                _ => {}
+            if let Some((flow, counts)) = observed.fact.reported() {
+                self.unreachable(flow, counts);
+            }
+            if let Some(flow) = attempt(&observed.fact) {
+                self.look(flow, observed.time, found);
             }
         }
     }

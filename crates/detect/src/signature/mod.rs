@@ -25,7 +25,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use lapwing_capture::Timestamp;
-use lapwing_protocol::{LocalNetworks, Observation, Observed};
+use lapwing_protocol::{LocalNetworks, Observed};
 use rsigma_eval::{CorrelationBody, CorrelationConfig, CorrelationEngine, LogSourceExtractor, TimestampFallback};
 
 pub use case::{CaseResult, test};
@@ -140,7 +140,7 @@ impl Signatures {
         }
         let local = Arc::clone(&self.local);
         for observed in batch {
-            if let Observation::FlowEnded(flow) = observed.fact {
+            if let Some(flow) = observed.fact.ended() {
                 self.evaluate(&Judged::Flow(flow, &local), observed.time, found);
             }
         }

@@ -1,4 +1,6 @@
 use super::*;
+use lapwing_protocol::Observation;
+
 use crate::testing::{Shape, flow};
 use crate::{Severity, Subject, Value};
 

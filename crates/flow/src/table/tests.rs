@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::Settled;
 use crate::testing::{packet, traffic};
 
 /// Bytes that a live flow may take in the table.
@@ -62,6 +63,11 @@ proptest! {
         let counters = table.counters();
         prop_assert!(table.is_empty() && counters.active_peak <= capacity as u64 && table.slab.len() <= capacity);
         prop_assert_eq!(started, ends(&events).len() as u64);
+        let of_state = |settled| events.iter().filter(move |event| event.flow.settled == settled);
+        for settled in [Settled::Tried, Settled::Closed] {
+            let told = of_state(settled).filter(|event| event.kind == FlowEventKind::Settled).count();
+            prop_assert_eq!(told, ends(&of_state(settled).cloned().collect::<Vec<_>>()).len(), "told once of each that ends so");
+        }
         prop_assert_eq!(started, counters.closed + counters.idle + counters.evicted + counters.end_of_input);
     }
 
@@ -100,17 +106,59 @@ fn a_packet_after_the_idle_timeout_begins_a_new_flow() {
 }
 
 #[test]
-fn one_call_ends_a_bounded_number_of_flows() {
+fn one_call_reports_a_bounded_number_of_flows() {
     let mut table = FlowTable::new(&config(5_000, Checksums::Ignore));
     let packets: Vec<Packet> = (0..1_000).map(|port| datagram((1, port), (2, 7), 0)).collect();
     let mut events = Vec::new();
     packets.iter().for_each(|packet| table.take(packet, Buffers::default(), &mut events));
     events.clear();
     assert!(table.advance(Timestamp::from_seconds(61), 1_000, &mut events), "more wait");
-    assert_eq!(events.len(), ENDS_PER_CALL);
+    assert_eq!(events.len(), REPORTS_PER_CALL);
     while table.advance(Timestamp::from_seconds(61), 1_000, &mut events) {}
-    assert_eq!(events.len(), 1_000);
+    assert_eq!(events.len(), 2_000, "each settles and ends");
     assert!(table.is_empty());
+}
+
+/// What settled, and when.
+fn settled(events: &[FlowEvent]) -> Vec<(Settled, i64)> {
+    let settled = events.iter().filter(|event| event.kind == FlowEventKind::Settled);
+    settled.map(|event| (event.flow.settled, event.time.nanos() / 1_000_000)).collect()
+}
+
+fn segment(flags: u8, from: (u8, u16), to: (u8, u16), millis: i64) -> Packet {
+    Packet { tcp_flags: flags, ..at(packet(TCP, from, to), millis) }
+}
+
+#[test]
+fn what_came_of_a_flow_is_told_before_its_timers_run_out() {
+    let (client, server) = ((1, 40_000), (2, 80));
+    let syn = segment(tcp::SYN, client, server, 0);
+    let syn_ack = segment(tcp::SYN | tcp::ACK, server, client, 10);
+    let later = datagram((3, 1), (4, 2), 9_000);
+    let cases = [
+        ("refused", vec![syn.clone(), segment(tcp::RST | tcp::ACK, server, client, 20)], vec![(Settled::Closed, 20)]),
+        ("unanswered", vec![syn.clone()], vec![(Settled::Tried, 500)]),
+        (
+            "half open, given up",
+            vec![syn.clone(), syn_ack.clone(), segment(tcp::RST, client, server, 30)],
+            vec![(Settled::Closed, 30)],
+        ),
+        ("answered", vec![syn.clone(), syn_ack, segment(tcp::ACK, client, server, 30)], vec![]),
+        ("a FIN that nobody answers", vec![segment(tcp::FIN, client, server, 0)], vec![(Settled::Tried, 500)]),
+        (
+            "a FIN that is refused",
+            vec![segment(tcp::FIN, client, server, 0), segment(tcp::RST | tcp::ACK, server, client, 7)],
+            vec![(Settled::Closed, 7)],
+        ),
+        ("a question", vec![datagram(client, server, 0), datagram(server, client, 900)], vec![(Settled::Tried, 500)]),
+    ];
+    for (name, mut packets, expected) in cases {
+        packets.push(later.clone());
+        let mut table = FlowTable::new(&config(9, Checksums::Ignore));
+        let mut events = Vec::new();
+        packets.iter().for_each(|packet| table.take(packet, Buffers::default(), &mut events));
+        assert_eq!(settled(&events), expected, "{name}");
+    }
 }
 
 #[test]

@@ -45,7 +45,7 @@ impl Entry {
     }
 
     /// A SYN or SYN-ACK that nobody has answered.
-    fn is_attempt(&self) -> bool {
+    pub(crate) fn is_attempt(&self) -> bool {
         let originator = self.originator();
         matches!(self.sides[originator].tcp.state, State::SynSent | State::SynAckSent)
             && self.sides[1 - originator].tcp.state == State::Inactive
