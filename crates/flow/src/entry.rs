@@ -72,8 +72,8 @@ pub(crate) struct Entry {
     pub(crate) history_seen: u32,
     /// Whole minutes since the start for which a progress event was made.
     pub(crate) minutes: u32,
-    /// Packets at the last report.
-    pub(crate) told_packets: u32,
+    /// Low bits of the packets at the last report, which is never 2³² packets ago.
+    pub(crate) told: u32,
     pub(crate) vlan: u16,
     pub(crate) inner_vlan: u16,
     pub(crate) tunnel: Tunnel,
@@ -139,7 +139,7 @@ impl Entry {
             history: History::default(),
             history_seen: 0,
             minutes: 0,
-            told_packets: 0,
+            told: 0,
             vlan: packet.vlan,
             inner_vlan: packet.inner_vlan,
             tunnel: packet.tunnel,
@@ -236,8 +236,7 @@ impl Entry {
 
     /// Whether somebody who looks at `reported` is told of the flow's end.
     pub(crate) fn end_is_told(&self, reported: Reported) -> bool {
-        let adds =
-            || self.settled == Settled::No || self.packets() != u64::from(self.told_packets) || self.is_answered();
+        let adds = || self.settled == Settled::No || self.packets() != self.told_packets() || self.is_answered();
         match reported {
             Reported::Judged => self.settled != Settled::Closed && adds(),
             Reported::Ends | Reported::Progress | Reported::All => true,
@@ -265,6 +264,12 @@ impl Entry {
     /// Packets counted so far, of both sides.
     pub(crate) fn packets(&self) -> u64 {
         self.sides[0].packets + self.sides[1].packets
+    }
+
+    /// Packets at the last report.
+    fn told_packets(&self) -> u64 {
+        let packets = self.packets();
+        packets - u64::from((packets as u32).wrapping_sub(self.told))
     }
 
     /// Counts a packet that `side` sent.
@@ -304,7 +309,7 @@ impl Entry {
             history: self.history,
             series: extras.series,
             settled: self.settled,
-            told_packets: u64::from(self.told_packets),
+            told_packets: self.told_packets(),
         }
     }
 

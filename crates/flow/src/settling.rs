@@ -18,6 +18,8 @@ const AHEAD: usize = 4;
 struct Waiting {
     start: i64,
     slot: u32,
+    /// Low bits of the flow's first frame: flows that follow each other in a slot may have begun at the same moment.
+    frame: u32,
 }
 
 /// The flows that wait; they themselves lie in the table's slab.
@@ -37,14 +39,20 @@ impl Settling {
         Self { waiting: VecDeque::new(), bits: Vec::new(), capacity, next_check: i64::MAX }
     }
 
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
     pub(crate) fn waits(&self, slot: u32) -> bool {
         self.bits.get(slot as usize / 64).is_some_and(|bits| bits >> (slot % 64) & 1 == 1)
     }
 
     /// A flow begins.
-    pub(crate) fn begin(&mut self, slab: &[Entry], slot: u32, start: i64) {
+    pub(crate) fn begin(&mut self, slab: &[Entry], slot: u32) {
+        let Some((start, frame)) = slab.get(slot as usize).map(began) else { return };
         if self.waiting.len() >= 2 * self.capacity {
-            // Half of them at least are of flows that are gone.
+            // Nearly half of them at least are of flows that are gone.
             let mut waiting = std::mem::take(&mut self.waiting);
             waiting.retain(|flow| self.is_current(slab, *flow));
             self.waiting = waiting;
@@ -54,7 +62,7 @@ impl Settling {
             self.bits.resize(word + 1, 0);
         }
         self.bits[word] |= 1 << (slot % 64);
-        self.waiting.push_back(Waiting { start, slot });
+        self.waiting.push_back(Waiting { start, slot, frame });
         if self.waiting.len() == 1 {
             self.next_check = start.saturating_add(SETTLE_NANOS);
         }
@@ -102,6 +110,11 @@ impl Settling {
 
     /// Whether the slot still holds the flow that began then, and it waits.
     fn is_current(&self, slab: &[Entry], flow: Waiting) -> bool {
-        self.waits(flow.slot) && slab.get(flow.slot as usize).is_some_and(|entry| entry.start == flow.start)
+        self.waits(flow.slot)
+            && slab.get(flow.slot as usize).is_some_and(|entry| began(entry) == (flow.start, flow.frame))
     }
+}
+
+fn began(entry: &Entry) -> (i64, u32) {
+    (entry.start, entry.first_frame as u32)
 }

@@ -253,7 +253,6 @@ impl FlowTable {
         if packet.protocol == TCP {
             entry.deadline = entry.start.saturating_add(TCP_SYN_TIMEOUT.as_nanos() as i64);
         }
-        let start = entry.start;
         let slot = match self.free.pop() {
             Some(slot) => {
                 self.slab[slot as usize] = entry;
@@ -270,7 +269,7 @@ impl FlowTable {
         };
         self.extras.start(slot);
         if self.config.reported >= Reported::Judged {
-            self.settling.begin(&self.slab, slot, start);
+            self.settling.begin(&self.slab, slot);
         }
         self.index.insert(packet.hash as u32, slot);
         self.counters.started += 1;
@@ -353,7 +352,7 @@ impl FlowTable {
         events.push(FlowEvent { time: Timestamp::from_nanos(time), frame, kind, flow: entry.flow(extras) });
         if kind != FlowEventKind::Started {
             let entry = &mut self.slab[slot as usize];
-            entry.told_packets = u32::try_from(entry.packets()).unwrap_or(u32::MAX);
+            entry.told = entry.packets() as u32;
         }
     }
 

@@ -119,6 +119,17 @@ fn one_call_reports_a_bounded_number_of_flows() {
     assert!(table.is_empty());
 }
 
+#[test]
+fn flows_of_one_moment_that_push_each_other_out_are_forgotten() {
+    let mut table = FlowTable::new(&config(10, Checksums::Ignore));
+    let mut events = Vec::new();
+    for number in 0..1_000_u16 {
+        let packet = Packet { frame: u64::from(number) + 1, ..datagram((1, number), (2, 7), 0) };
+        table.take(&packet, Buffers::default(), &mut events);
+        assert!(table.settling.len() <= 20);
+    }
+}
+
 /// What settled, and when.
 fn settled(events: &[FlowEvent]) -> Vec<(Settled, i64)> {
     let settled = events.iter().filter(|event| event.kind == FlowEventKind::Settled);
