@@ -2,6 +2,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -25,8 +26,10 @@ impl Locks {
         if self.held.iter().any(|(held, _)| *held == real) {
             return Ok(());
         }
-        let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
-        let mut file = open.with_context(failed)?;
+        let mut open = OpenOptions::new();
+        open.read(true).write(true).create(true).truncate(false);
+        // Its text is replaced: what a link leads to is another's.
+        let mut file = open.custom_flags(libc::O_NOFOLLOW).open(&path).with_context(failed)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -65,5 +68,15 @@ mod tests {
         assert!(refused.contains(&format!("process {}", std::process::id())), "{refused}");
         drop(first);
         second.take(folder.path()).unwrap();
+    }
+
+    #[test]
+    fn what_a_link_leads_to_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let other = folder.path().join("other");
+        std::fs::write(&other, "text").unwrap();
+        std::os::unix::fs::symlink(&other, folder.path().join(NAME)).unwrap();
+        assert!(Locks::default().take(folder.path()).is_err());
+        assert_eq!(std::fs::read_to_string(&other).unwrap(), "text");
     }
 }
