@@ -14,6 +14,9 @@ use crate::Alert;
 /// Larger than any database of places: it is read into memory.
 const MOST_BYTES: u64 = 1 << 30;
 
+/// Characters that are taken of a text: names of networks are shorter.
+const MOST_TEXT: usize = 128;
+
 /// What is known of a host's place.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Place {
@@ -83,12 +86,15 @@ impl Places {
             // Where it is; else where its addresses are registered.
             ["country", "registered_country"]
                 .into_iter()
-                .find_map(|which| found.decode_path::<String>(&path![which, "iso_code"]).ok()?)
+                .find_map(|which| found.decode_path::<&str>(&path![which, "iso_code"]).ok()?)
+                .map(shown)
         });
         let network = self.asn.as_ref().and_then(|reader| reader.lookup(address).ok());
         let asn = network.as_ref().and_then(|found| found.decode_path(&path!["autonomous_system_number"]).ok()?);
-        let organization =
-            network.as_ref().and_then(|found| found.decode_path(&path!["autonomous_system_organization"]).ok()?);
+        let organization = network
+            .as_ref()
+            .and_then(|found| found.decode_path::<&str>(&path!["autonomous_system_organization"]).ok()?)
+            .map(shown);
         (country.is_some() || asn.is_some() || organization.is_some()).then(|| Place {
             address: address.to_string(),
             country,
@@ -118,6 +124,14 @@ impl Place {
         };
         [self.country.clone(), network].into_iter().flatten().collect::<Vec<_>>().join(", ")
     }
+}
+
+/// A text as it can be shown on a terminal and goes with every alert: a database is from elsewhere.
+fn shown(text: &str) -> String {
+    // Marks and overrides of the direction of writing (UAX #9, table 1) turn around what stands behind them.
+    let turns =
+        |c| matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.chars().take(MOST_TEXT).map(|c| if c.is_control() || turns(c) { ' ' } else { c }).collect()
 }
 
 fn read(path: &Path) -> Result<Reader<Vec<u8>>, PlaceError> {
@@ -224,6 +238,12 @@ mod tests {
         assert_eq!(found.brief(), "NL, AS64500 Example Net");
         assert_eq!(places.find("10.0.0.1".parse().unwrap()), None);
         assert_eq!(places.find("2001:db8::1".parse().unwrap()), None);
+    }
+
+    #[test]
+    fn what_a_database_says_commands_no_terminal() {
+        assert_eq!(shown("Example\u{1b}[31m\u{202e}Net\n"), "Example [31m Net ");
+        assert_eq!(shown(&"ä".repeat(1_000)).chars().count(), MOST_TEXT);
     }
 
     #[test]
