@@ -1,4 +1,5 @@
-//! What a file is, by its first bytes: the name says nothing, except that Zeek calls reports of open connections `open_conn`.
+//! What a file is, by its first bytes: the name says nothing, except that reports of open connections may be called `open_conn` there
+//! alone.
 
 use std::fmt;
 use std::path::Path;
@@ -68,33 +69,56 @@ pub fn recognise(head: &[u8]) -> Recognised {
     }
 }
 
+/// Logs of connections: Zeek's, and the reports of open ones that a script writes beside it.
+const PATHS: [&str; 2] = ["conn", "open_conn"];
+
+/// The lines that begin with `#` at the start of one of Zeek's text logs.
+fn header(head: &[u8]) -> impl Iterator<Item = &[u8]> {
+    head.split(|byte| *byte == b'\n').take_while(|line| line.first() == Some(&b'#'))
+}
+
+/// The `#path` of one of Zeek's text logs.
+fn header_path(head: &[u8]) -> Option<&[u8]> {
+    let path = header(head).find_map(|line| line.strip_prefix(b"#path"))?;
+    Some(path.get(1..).unwrap_or_default().trim_ascii())
+}
+
 fn zeek_text(head: &[u8]) -> Recognised {
-    let header = || head.split(|byte| *byte == b'\n').take_while(|line| line.first() == Some(&b'#'));
-    if !header().any(|line| line.starts_with(b"#fields")) {
+    if !header(head).any(|line| line.starts_with(b"#fields")) {
         return Recognised::Nothing;
     }
-    let path = header().find_map(|line| line.strip_prefix(b"#path")).map(|path| path.get(1..).unwrap_or_default());
-    let path = path.map(<[u8]>::trim_ascii);
-    let has = |name: &[u8]| header().any(|line| memchr::memmem::find(line, name).is_some());
-    match path {
-        Some(b"conn") => Recognised::Log(LogKind::ZeekText),
+    let has = |name: &[u8]| header(head).any(|line| memchr::memmem::find(line, name).is_some());
+    match header_path(head) {
+        Some(path) if PATHS.iter().any(|known| known.as_bytes() == path) => Recognised::Log(LogKind::ZeekText),
         None if has(b"id.orig_h") && has(b"conn_state") => Recognised::Log(LogKind::ZeekText),
         Some(path) => Recognised::OtherLog(format!("a Zeek {} log", name(path))),
         None => Recognised::OtherLog("a Zeek log without a #path".to_owned()),
     }
 }
 
-fn json(head: &[u8]) -> Recognised {
+/// The first object in lines of JSON.
+fn first_object(head: &[u8]) -> Option<serde_json::Map<String, serde_json::Value>> {
     let lines = head.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty());
-    for line in lines.take(TRIED) {
-        let Ok(serde_json::Value::Object(object)) = serde_json::from_slice(line) else { continue };
+    lines.take(TRIED).find_map(|line| match serde_json::from_slice(line) {
+        Ok(serde_json::Value::Object(object)) => Some(object),
+        _ => None,
+    })
+}
+
+/// The `_path` of a line of Zeek's JSON, where a script notes it.
+fn noted_path(object: &serde_json::Map<String, serde_json::Value>) -> Option<&str> {
+    object.get("_path").and_then(serde_json::Value::as_str)
+}
+
+fn json(head: &[u8]) -> Recognised {
+    if let Some(object) = first_object(head) {
         let has = |name: &str| object.contains_key(name);
         if has("event_type") && has("timestamp") {
             return Recognised::Log(LogKind::Eve);
         }
         let names_ends = has("id.orig_h") || object.get("id").is_some_and(serde_json::Value::is_object);
-        return match object.get("_path").and_then(serde_json::Value::as_str) {
-            Some("conn") => Recognised::Log(LogKind::ZeekJson),
+        return match noted_path(&object) {
+            Some(path) if PATHS.contains(&path) => Recognised::Log(LogKind::ZeekJson),
             Some(path) => Recognised::OtherLog(format!("a Zeek {} log", name(path.as_bytes()))),
             None if names_ends && has("proto") && (has("conn_state") || has("orig_pkts")) => {
                 Recognised::Log(LogKind::ZeekJson)
@@ -145,11 +169,13 @@ fn name(path: &[u8]) -> String {
 
 /// The reader of a log of that kind; `head` are its first bytes, `path` its name.
 pub(crate) fn syntax(kind: LogKind, head: &[u8], path: &Path) -> Box<dyn Syntax> {
-    let open = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"open_"));
+    let says_open = header_path(head) == Some(b"open_conn")
+        || first_object(head).is_some_and(|object| noted_path(&object) == Some("open_conn"));
+    let open = says_open || path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"open_"));
     let line = head.split(|byte| *byte == b'\n').find(|line| !line.trim_ascii().is_empty()).unwrap_or_default();
     let separator = table_separator(line).unwrap_or(b',');
     match kind {
-        LogKind::ZeekText => Box::new(ZeekText::new(Conn::new(open), "conn")),
+        LogKind::ZeekText => Box::new(ZeekText::new(Conn::new(open), &PATHS)),
         LogKind::ZeekJson => Box::new(JsonLines::new(Conn::new(open))),
         LogKind::Eve => Box::new(JsonLines::new(Eve::default())),
         LogKind::Csv => Box::new(Separated::new(Conn::new(open), separator)),
@@ -168,6 +194,8 @@ mod tests {
             ("#fields\tts\tid.orig_h\tconn_state\n", Recognised::Log(LogKind::ZeekText)),
             ("#separator \\x09\n#path\tdns\n#fields\tts\n", Recognised::OtherLog("a Zeek dns log".into())),
             (r#"{"ts":1,"id.orig_h":"10.0.0.1","proto":"tcp","conn_state":"S0"}"#, Recognised::Log(LogKind::ZeekJson)),
+            ("#separator \\x09\n#path\topen_conn\n#fields\tts\n", Recognised::Log(LogKind::ZeekText)),
+            (r#"{"_path":"open_conn","ts":1}"#, Recognised::Log(LogKind::ZeekJson)),
             ("{\"cut\n{\"_path\":\"conn\"}", Recognised::Log(LogKind::ZeekJson)),
             (
                 r#"{"ts":1,"uid":"C","query":"x"}"#,

@@ -17,9 +17,9 @@ const JOINT: &[u8] = b"   ";
 /// Zeek's text with the words of one kind of log.
 pub(crate) struct ZeekText<V: Vocabulary> {
     vocabulary: V,
-    /// The `#path` that this vocabulary reads; rows of others are passed over.
-    path: &'static str,
-    of_this_path: bool,
+    /// What `#path` may be for this vocabulary; rows of other logs are passed over.
+    paths: &'static [&'static str],
+    of_these_paths: bool,
     separator: u8,
     unset: Vec<u8>,
     empty: Vec<u8>,
@@ -30,11 +30,11 @@ pub(crate) struct ZeekText<V: Vocabulary> {
 }
 
 impl<V: Vocabulary> ZeekText<V> {
-    pub(crate) fn new(vocabulary: V, path: &'static str) -> Self {
+    pub(crate) fn new(vocabulary: V, paths: &'static [&'static str]) -> Self {
         Self {
             vocabulary,
-            path,
-            of_this_path: true,
+            paths,
+            of_these_paths: true,
             separator: b'\t',
             unset: b"-".to_vec(),
             empty: b"(empty)".to_vec(),
@@ -50,7 +50,7 @@ impl<V: Vocabulary> ZeekText<V> {
             // A new header begins: what the one before said is over.
             self.columns.clear();
             self.joined.clear();
-            self.of_this_path = true;
+            self.of_these_paths = true;
             return Ok(());
         }
         let place = memchr::memchr(self.separator, line).unwrap_or(line.len());
@@ -58,7 +58,7 @@ impl<V: Vocabulary> ZeekText<V> {
         match &line[..place] {
             b"#unset_field" => self.unset = value.to_vec(),
             b"#empty_field" => self.empty = value.to_vec(),
-            b"#path" => self.of_this_path = value == self.path.as_bytes(),
+            b"#path" => self.of_these_paths = self.paths.iter().any(|path| path.as_bytes() == value),
             b"#fields" => self.fields(value)?,
             _ => {}
         }
@@ -160,7 +160,7 @@ where
             self.header(line)?;
             return Ok(Taken::Nothing);
         }
-        if !self.of_this_path {
+        if !self.of_these_paths {
             return Ok(Taken::Other);
         }
         Ok(if self.row(line, out)? { Taken::Record } else { Taken::Other })
@@ -186,7 +186,7 @@ mod tests {
         #open\t2022-06-17-00-00-07\n";
 
     fn read(text: &str) -> (Vec<Record>, Vec<Result<Taken, LineProblem>>) {
-        let (mut log, mut out) = (ZeekText::new(Conn::default(), "conn"), Vec::new());
+        let (mut log, mut out) = (ZeekText::new(Conn::default(), &["conn"]), Vec::new());
         let taken = text.lines().map(|line| log.line(line.as_bytes(), &mut out)).collect();
         (out, taken)
     }
