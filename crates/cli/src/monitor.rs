@@ -7,6 +7,7 @@ mod keep;
 mod listen;
 mod lock;
 mod metered;
+mod piped;
 mod reload;
 mod suppressed;
 mod told;

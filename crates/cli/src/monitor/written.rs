@@ -1,7 +1,7 @@
 //! Alerts written as they come: to a file that others follow, or to the terminal.
 
 use std::collections::HashMap;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::path::Path;
 
 use clap::ValueEnum;
@@ -10,6 +10,7 @@ use lapwing_detect::Severity;
 use lapwing_engine::Detecting;
 
 use super::appended::Appended;
+use super::piped::Piped;
 use super::told::Sink;
 use crate::output;
 
@@ -38,9 +39,14 @@ impl Form {
 /// Columns where no terminal says how wide it is.
 const DEFAULT_WIDTH: u16 = 120;
 
+enum Place {
+    File(Appended),
+    Standard(Piped),
+}
+
 /// A file that alerts are appended to, or standard output.
 pub(super) struct Written {
-    file: Option<Appended>,
+    place: Place,
     form: Form,
     /// For a table: the severity that an open alert was told with.
     severities: HashMap<String, Severity>,
@@ -48,8 +54,11 @@ pub(super) struct Written {
 
 impl Written {
     pub(super) fn open(path: Option<&Path>, form: Form) -> io::Result<Self> {
-        let file = path.map(Appended::open).transpose()?;
-        Ok(Self { file, form, severities: HashMap::new() })
+        let place = match path {
+            Some(path) => Place::File(Appended::open(path)?),
+            None => Place::Standard(Piped::standard_output()?),
+        };
+        Ok(Self { place, form, severities: HashMap::new() })
     }
 
     /// The alerts that are new, or worse than when they were told last.
@@ -81,29 +90,36 @@ impl Sink for Written {
                 if worse.is_empty() {
                     return Ok(());
                 }
-                let color = self.file.is_none() && io::stdout().is_terminal();
+                let color = matches!(self.place, Place::Standard(_)) && io::stdout().is_terminal();
                 let width = if color { console::Term::stdout().size().1 } else { DEFAULT_WIDTH };
                 text.extend(format::render_table(&worse, width, color).into_bytes());
             }
         }
-        if let Some(file) = &mut self.file {
-            return file.append(&text);
+        match &mut self.place {
+            Place::File(file) => file.append(&text),
+            Place::Standard(output) => output.append(&text),
         }
-        let mut out = io::stdout();
-        out.write_all(&text)?;
-        out.flush()
     }
 
     fn tend(&mut self, _detecting: &Detecting) -> io::Result<()> {
-        self.file.as_mut().map_or(Ok(()), Appended::catch_up)
+        match &mut self.place {
+            Place::File(file) => file.catch_up(),
+            Place::Standard(output) => output.check(),
+        }
     }
 
     fn reopen(&mut self) -> io::Result<()> {
-        self.file.as_mut().map_or(Ok(()), Appended::reopen)
+        match &mut self.place {
+            Place::File(file) => file.reopen(),
+            Place::Standard(_) => Ok(()),
+        }
     }
 
     fn finish(&mut self) -> io::Result<()> {
-        self.file.as_mut().map_or(Ok(()), Appended::finish)
+        match &mut self.place {
+            Place::File(file) => file.finish(),
+            Place::Standard(output) => output.finish(),
+        }
     }
 }
 
