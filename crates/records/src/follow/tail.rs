@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use super::bytes::{Bytes, FileId};
 use super::positions::{self, Head, Position};
 use crate::lines::LONGEST_LINE;
-use crate::recognise::{HEAD, Recognised, recognise, syntax};
+use crate::recognise::{HEAD, LogKind, Recognised, recognise, syntax};
 use crate::record::{LineProblem, Record};
 use crate::report::{LogError, LogReport};
 use crate::syntax::{Syntax, Taken};
@@ -53,6 +53,8 @@ pub(super) struct Tail {
     /// Looks since lines began to wait.
     waiting: u32,
     head: Vec<u8>,
+    /// What it is, where an earlier run had begun it.
+    kind: Option<LogKind>,
     /// It is no log of connections: nothing is read from it.
     refused: bool,
     /// Looks since something was written.
@@ -80,6 +82,7 @@ impl Tail {
             passing: false,
             waiting: 0,
             head: Vec::new(),
+            kind: None,
             refused: false,
             quiet: 0,
         }
@@ -111,6 +114,7 @@ impl Tail {
         }
         syntax.flush(&mut known);
         tail.syntax = Some(syntax);
+        tail.kind = Some(kind);
         (tail.taken, tail.line, tail.header) = (position.offset, position.line, position.header);
         (tail.settled, tail.has_rows) = ((tail.taken, tail.line), position.offset > 0);
         tail.head = head[..head.len().min(positions::HEAD)].to_vec();
@@ -140,6 +144,7 @@ impl Tail {
 
     /// Appends what whole lines tell, up to about `most` records.
     pub(super) fn read(&mut self, most: usize, out: &mut Vec<Record>, report: &mut LogReport) -> io::Result<Read> {
+        report.kind = report.kind.or(self.kind);
         if self.was_replaced()? {
             return Ok(Read::Truncated);
         }
