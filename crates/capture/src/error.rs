@@ -62,7 +62,7 @@ pub enum SourceError {
         limit: u64,
     },
     /// A folder without captures.
-    #[error("{}: no capture in this folder or below; name a pcap or pcapng file, or a folder with some", path.display())]
+    #[error("{}: no capture and no log of connections in this folder or below; name a file, or a folder with some", path.display())]
     EmptyFolder {
         /// The folder.
         path: PathBuf,

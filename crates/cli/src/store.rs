@@ -1,5 +1,6 @@
 //! What every verb that opens the store has in common.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -109,8 +110,20 @@ pub(crate) fn duration(text: &str) -> Option<Duration> {
 
 /// Who is at the keyboard, where --by does not say.
 pub(crate) fn who(by: Option<&str>) -> String {
-    let login = || ["LOGNAME", "USER"].into_iter().find_map(|name| std::env::var(name).ok());
-    by.map(ToOwned::to_owned).or_else(login).unwrap_or_else(|| "unknown".to_owned())
+    let login = || ["SUDO_USER", "LOGNAME", "USER"].into_iter().find_map(|name| std::env::var(name).ok());
+    by.map(ToOwned::to_owned).or_else(login).or_else(account).unwrap_or_else(|| "unknown".to_owned())
+}
+
+/// The name of the account that the program runs under, where the environment names none, as under cron.
+fn account() -> Option<String> {
+    let uid = std::fs::metadata("/proc/self").ok()?.uid();
+    let accounts = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let name = |line: &str| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(uid)).then(|| name.to_owned())
+    };
+    Some(accounts.lines().find_map(name).unwrap_or_else(|| format!("uid {uid}")))
 }
 
 #[cfg(test)]

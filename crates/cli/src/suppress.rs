@@ -26,7 +26,7 @@ enum Action {
         #[command(flatten)]
         conditions: Conditions,
         /// Why
-        #[arg(long)]
+        #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
         reason: String,
         /// Until when: a time, or how long from now (30d) [default: for ever]
         #[arg(long, value_name = "TIME", value_parser = expiry)]
@@ -109,7 +109,8 @@ fn direction(name: &str) -> Result<Direction, String> {
 }
 
 fn expiry(text: &str) -> Result<Timestamp, String> {
-    duration(text).map_or_else(|| moment(text), |duration| Ok(now().plus(duration)))
+    let moment = || moment(text).map_err(|error| error.replace("how long ago", "how long from now"));
+    duration(text).map_or_else(moment, |duration| Ok(now().plus(duration)))
 }
 
 impl Suppress {
@@ -140,7 +141,12 @@ impl Suppress {
             Action::Remove { id, by, store } => {
                 let who = who(by.as_deref());
                 let shown = store.open()?.remove_suppression(id, Change { who: &who, at: now() })?;
-                output::print(&format!("{id}: removed; {shown} alerts are shown again\n"))?;
+                let shown = match shown {
+                    0 => "it hid no alert".to_owned(),
+                    1 => "1 alert is shown again".to_owned(),
+                    more => format!("{more} alerts are shown again"),
+                };
+                output::print(&format!("{id}: removed; {shown}\n"))?;
             }
         }
         Ok(Outcome::Done)
@@ -151,7 +157,8 @@ fn describe(kept: &lapwing_store::KeptSuppression) -> String {
     let suppression = &kept.suppression;
     let until = suppression.expires.map_or_else(|| "for ever".to_owned(), |time| format!("until {}", short(time)));
     let hits = match &kept.last_hit {
-        Some(last) => format!("{} alerts, the last {last}", kept.hits),
+        Some(last) if kept.hits == 1 => format!("1 alert, of {last}"),
+        Some(last) => format!("{} alerts, the last of {last}", kept.hits),
         None => "no alert".to_owned(),
     };
     format!(

@@ -84,8 +84,12 @@ fn flows_and_devices_are_kept_as_the_verbs_on_captures_show_them() {
 #[test]
 fn a_store_that_is_not_there_is_not_made_by_asking() {
     let folder = tempfile::tempdir().unwrap();
-    let store = folder.path().join("none");
-    let run = Command::cargo_bin("lapwing").unwrap().args(["query", "alerts", "--store"]).arg(&store).assert().code(2);
-    let said = String::from_utf8(run.get_output().stderr.clone()).unwrap();
-    assert!(said.contains("there is no store") && !store.exists(), "{said}");
+    let other = folder.path().join("other");
+    std::fs::create_dir(&other).unwrap();
+    for store in [folder.path().join("none"), other.clone()] {
+        let run = Command::cargo_bin("lapwing").unwrap().args(["query", "alerts", "--store"]).arg(&store).assert();
+        let said = String::from_utf8(run.code(2).get_output().stderr.clone()).unwrap();
+        assert!(said.contains("there is no store"), "{said}");
+    }
+    assert!(!folder.path().join("none").exists() && std::fs::read_dir(&other).unwrap().next().is_none());
 }

@@ -374,10 +374,10 @@ pub fn is_server(place: &Path) -> bool {
     server(place).is_some()
 }
 
-/// Whether there is something at a place that can be opened: a folder, or a server that will say itself.
+/// Whether there is a store at a place: a folder with its database, or a server that will say itself.
 #[must_use]
 pub fn exists(place: &Path) -> bool {
-    is_server(place) || place.is_dir()
+    is_server(place) || place.join(DATABASE_FILE).is_file()
 }
 
 /// Adds to the roll-ups what a killed program had appended to its journals but not yet added, and makes segments of them.

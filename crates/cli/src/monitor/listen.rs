@@ -1,5 +1,6 @@
 //! Listening to interfaces.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -32,7 +33,7 @@ impl Monitor {
         let control = Arc::new(Control::default());
         let sinks = self.sinks(&input, written, &status, &control, kept.as_mut())?;
         let told = Told::new(sinks, reload, places, Arc::clone(&stop));
-        eprintln!("lapwing: listening to {} ({fences})", self.interface.join(", "));
+        eprintln!("lapwing: listening to {} ({fences})", self.interfaces().join(", "));
         let heard = {
             let status = Arc::clone(&status);
             move || watch::heard(&status.interfaces())
@@ -55,10 +56,16 @@ impl Monitor {
         concluded
     }
 
+    /// Those named; one that is named twice is listened to once.
+    fn interfaces(&self) -> Vec<String> {
+        let mut seen = BTreeSet::new();
+        self.interface.iter().filter(|name| seen.insert(name.as_str())).cloned().collect()
+    }
+
     /// The source filters and counts, so that the pipeline takes all it gets.
     fn live(&self, input: &mut Input) -> LiveConfig {
         LiveConfig {
-            interfaces: self.interface.clone(),
+            interfaces: self.interfaces(),
             filter: input.pipeline.filter.take(),
             promiscuous: !self.no_promiscuous,
             buffer: (self.buffer.get() as usize) << 20,
