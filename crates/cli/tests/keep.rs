@@ -290,6 +290,25 @@ fn a_device_that_was_new_yesterday_is_not_new_after_a_restart() {
 }
 
 #[test]
+fn what_an_earlier_run_left_damaged_keeps_nobody_from_watching() {
+    let place = Place::new();
+    place.talk("192.168.7.20", BEGIN);
+    let monitor = place.monitor(&[]);
+    place.wait_until("the flow", |place| !place.ask(&["query", "flows"]).is_empty());
+    monitor.end();
+    let path = place.path("store/lapwing.db");
+    let mut database = fs::read(&path).unwrap();
+    let at = database.windows(10).position(|bytes| bytes == b"is_settled").unwrap();
+    database[at] = b'x';
+    fs::write(&path, database).unwrap();
+
+    place.scan("192.168.7.20", BEGIN + 60, 300);
+    let monitor = place.monitor(&[]);
+    monitor.wait_for_alert("192.168.7.20", "open");
+    assert!(says(&monitor.end().1, "this one begins anew: device"));
+}
+
+#[test]
 fn an_alert_goes_on_under_its_id_after_a_restart() {
     let place = Place::new();
     let monitor = place.monitor(&[]);

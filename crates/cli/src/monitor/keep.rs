@@ -49,7 +49,10 @@ impl Keep {
         let opened = opened.context("the store cannot be used; without --store nothing is kept")?;
         let Some((store, recorder)) = opened else { return Ok(None) };
         let mut keeping = Keeping { store, recorder, run: None, open: HashSet::new() };
-        keeping.recall(detecting).context("what an earlier run kept cannot be read")?;
+        // One damaged row of hundreds, and nobody would watch.
+        if let Err(error) = keeping.recall(detecting) {
+            eprintln!("lapwing: warning: what an earlier run kept cannot be read, and this one begins anew: {error}");
+        }
         Ok(Some(keeping))
     }
 }
@@ -69,7 +72,7 @@ pub(super) struct Keeping {
 }
 
 impl Keeping {
-    /// Has the run go on with the devices and the open alerts of the one before.
+    /// Has the run go on with the devices and the open alerts of the one before: with all that was kept, or on an error with none.
     fn recall(&mut self, detecting: &mut Detecting) -> Result<(), StoreError> {
         let Some((run, devices)) = self.store.remembered(MOST_DEVICES)? else { return Ok(()) };
         let mut alerts = Vec::new();
