@@ -246,3 +246,12 @@ fn kills_lose_no_record_and_repeat_none_that_was_acknowledged() {
     // What was judged again because the kill came before it was acknowledged is the same alert.
     assert_eq!(alerts.len() as u64, hosts);
 }
+
+#[test]
+fn without_a_folder_the_usual_ones_are_looked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = lapwing().args(["monitor", "--zeek", "--duration", "0", "--state"]).arg(folder.path()).output().unwrap();
+    let said = String::from_utf8_lossy(&run.stderr);
+    // Where Zeek is not installed there are none.
+    assert!(run.status.success() || said.contains("no folder of Zeek's was found where it is usual"), "{said}");
+}

@@ -8,6 +8,7 @@ use std::{env, thread};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use lapwing_engine::{Control, Heard, Summary, Watching, run_followed};
 use lapwing_records::{FollowConfig, FollowEvent, Followed};
 use lapwing_store::Pressure;
@@ -24,7 +25,15 @@ use crate::{Outcome, progress};
 pub(super) struct Follow {
     /// Follow the conn.log that Zeek writes into this folder (its logs folder, with current/ in it, or its working folder), over
     /// rotation and restarts; repeatable; without a folder the usual ones
-    #[arg(long, value_name = "DIR", num_args = 0..=1, default_missing_value = "", conflicts_with = "interface")]
+    // The parser of paths takes no empty one, which stands for the usual folders.
+    #[arg(
+        long,
+        value_name = "DIR",
+        num_args = 0..=1,
+        default_missing_value = "",
+        value_parser = OsStringValueParser::new().map(PathBuf::from),
+        conflicts_with = "interface"
+    )]
     zeek: Vec<PathBuf>,
     /// Follow Suricata's EVE in this file; repeatable
     #[arg(long, value_name = "FILE", conflicts_with = "interface")]
