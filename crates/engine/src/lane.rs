@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use lapwing_decode::Buffers;
 use lapwing_detect::Anomaly;
 use lapwing_feature::Schema;
-use lapwing_flow::{Flow, FlowCounters, FlowTables};
+use lapwing_flow::{Flow, FlowCounters, FlowTables, Sweep};
 use lapwing_learn::Rows;
 use lapwing_protocol::LocalNetworks;
 
@@ -137,14 +137,7 @@ impl Lane {
     fn packets(&mut self, work: &Work, output: &mut LaneOutput) {
         let buffers = Buffers { frames: &work.frames.buffer, reassembled: &work.packets.reassembled };
         let packets = &work.packets.packets;
-        let mut rest = work.lanes[self.lane].as_slice();
-        for tick in &work.ticks {
-            let until = rest.partition_point(|index| packets[*index as usize].frame < tick.frame);
-            let (before, after) = rest.split_at(until);
-            self.tables.process(packets, before, buffers, &mut output.events);
-            self.tables.advance(tick.time, tick.frame, &mut output.events);
-            rest = after;
-        }
-        self.tables.process(packets, rest, buffers, &mut output.events);
+        let sweeps = work.ticks.iter().map(|tick| Sweep { frame: tick.frame, time: tick.time });
+        self.tables.process(packets, &work.lanes[self.lane], buffers, sweeps, &mut output.events);
     }
 }

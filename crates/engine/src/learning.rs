@@ -133,8 +133,7 @@ impl Learning {
 
 impl Stage for Learning {
     fn looks_at(&self) -> Reported {
-        // Learnt is every flow, at its end.
-        self.detecting.looks_at().max(Reported::Progress)
+        self.detecting.looks_at()
     }
 
     fn observe(&mut self, observed: &[Observed<'_>], scored: &[Scored<'_>]) {

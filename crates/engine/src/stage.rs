@@ -108,12 +108,12 @@ impl Gathered {
 
     /// Runs the stage over the batch; returns how many observations it saw.
     pub(crate) fn run(&self, stage: &mut dyn Stage) -> u64 {
+        let all_ends = stage.looks_at() != Reported::Judged;
         let outputs: Vec<&LaneOutput> = self.outputs.iter().flatten().collect();
         let places = in_order(&self.work, &outputs);
         let mut observed = Vec::with_capacity(places.len());
         let mut scored = Vec::new();
-        // For each observation how many flows had ended up to it.
-        let mut ends = Vec::with_capacity(places.len());
+        let mut scored_places = Vec::new();
         for place in &places {
             let index = place.index as usize;
             let (frame, fact) = match outputs.get(usize::from(place.lane)) {
@@ -123,6 +123,10 @@ impl Gathered {
                     if let Some(flow) = fact.ended() {
                         let rows = Rows { output, index: place.end as usize };
                         scored.push(Scored { time: event.time, flow, rows });
+                        scored_places.push((event.frame, event.time));
+                        if !all_ends && !flow.end_adds() {
+                            continue;
+                        }
                     }
                     (event.frame, fact)
                 }
@@ -132,19 +136,18 @@ impl Gathered {
                 }
             };
             observed.push(Observed { time: place.time, frame, fact });
-            ends.push(scored.len());
         }
         let (mut from, mut scored_from) = (0, 0);
         for tick in self.work.ticks.iter().filter(|tick| tick.begins) {
-            let until = from + observed[from..].partition_point(|observed| before(observed, tick));
-            if until > from {
-                let scored_until = ends[until - 1];
+            let until = from + observed[from..].partition_point(|it| before((it.frame, it.time), tick));
+            let scored_until = scored_from + scored_places[scored_from..].partition_point(|place| before(*place, tick));
+            if until > from || scored_until > scored_from {
                 stage.observe(&observed[from..until], &scored[scored_from..scored_until]);
                 (from, scored_from) = (until, scored_until);
             }
             stage.advance(tick.time);
         }
-        if from < observed.len() {
+        if from < observed.len() || scored_from < scored.len() {
             stage.observe(&observed[from..], &scored[scored_from..]);
         }
         observed.len() as u64
@@ -193,7 +196,7 @@ fn in_order(work: &Work, outputs: &[&LaneOutput]) -> Vec<Place> {
     places
 }
 
-/// Whether the observation belongs before the tick: what was noticed at the tick's own frame does if its time had come.
-fn before(observed: &Observed<'_>, tick: &Tick) -> bool {
-    observed.frame < tick.frame || (observed.frame == tick.frame && observed.time <= tick.time)
+/// Whether what was noticed at that frame and time belongs before the tick: at the tick's own frame it does if its time had come.
+fn before((frame, time): (u64, Timestamp), tick: &Tick) -> bool {
+    frame < tick.frame || (frame == tick.frame && time <= tick.time)
 }

@@ -33,7 +33,7 @@ fn main() {
         packets += out.packets.len() as u64;
         let buffers = Buffers { frames: &frames.buffer, reassembled: &[] };
         let before = cpu_nanos();
-        tables.process(&out.packets, &which, buffers, &mut events);
+        tables.process(&out.packets, &which, buffers, [], &mut events);
         spent += cpu_nanos() - before;
         reported += events.len() as u64;
         events.clear();

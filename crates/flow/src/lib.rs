@@ -32,4 +32,4 @@ pub use reassembly::{Datagram, FRAGMENT_TIMEOUT, Reassembler, ReassemblyCounters
 pub use record::{ConnState, EndReason, Endpoint, Flow, FlowEvent, FlowEventKind, Half, Moments, Settled};
 pub use series::{PacketSeries, SERIES_FROM, SERIES_LENGTH, SeriesPacket};
 pub use table::FlowTable;
-pub use tables::FlowTables;
+pub use tables::{FlowTables, Sweep};

@@ -86,7 +86,7 @@ impl FlowTable {
     pub fn advance(&mut self, now: Timestamp, frame: u64, events: &mut Vec<FlowEvent>) -> bool {
         self.move_on(now);
         self.expire(frame, REPORTS_PER_CALL, events);
-        self.is_due(self.now)
+        self.next_check() <= self.now
     }
 
     /// Ends the flows still live at `now`, the end of the input: at most 256 in one call. Tells whether more wait.
@@ -124,9 +124,10 @@ impl FlowTable {
         }
     }
 
-    /// Whether a timer may have run out by `now`.
-    fn is_due(&self, now: i64) -> bool {
-        self.queues.next_check <= now || self.settling.next_check <= now
+    /// No timer runs out before this moment, in nanoseconds.
+    #[inline]
+    pub(crate) fn next_check(&self) -> i64 {
+        self.queues.next_check.min(self.settling.next_check)
     }
 
     /// Time never reaches the latest moment there is, which stands for timers that never run out: a capture file may claim
@@ -149,7 +150,7 @@ impl FlowTable {
         }
         self.count_protocol(packet.protocol);
         self.move_on(packet.time);
-        if self.is_due(self.now) {
+        if self.next_check() <= self.now {
             self.expire(packet.frame, TIMERS_PER_PACKET, events);
         }
         let (slot, is_new) = match self.find(packet, events) {

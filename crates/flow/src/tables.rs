@@ -19,6 +19,17 @@ pub struct FlowTables {
     tables: Vec<FlowTable>,
     /// By shard the place of its table; of shards that are not here, of some other one.
     places: [u8; Packet::SHARDS],
+    /// By place when its table must be looked at, together: to sweep is to read these.
+    checks: Vec<i64>,
+}
+
+/// A moment before a frame at which tables are swept.
+#[derive(Clone, Copy, Debug)]
+pub struct Sweep {
+    /// Number of the frame.
+    pub frame: u64,
+    /// Capture time.
+    pub time: Timestamp,
 }
 
 impl FlowTables {
@@ -30,15 +41,25 @@ impl FlowTables {
     pub fn new(config: &FlowConfig, lane: usize, lanes: usize) -> Self {
         assert!(lane < lanes && lanes <= Packet::SHARDS, "lane {lane} of {lanes}");
         let shards = (lane..Packet::SHARDS).step_by(lanes);
+        let tables: Vec<FlowTable> = shards.map(|_| FlowTable::new(config)).collect();
         Self {
-            tables: shards.map(|_| FlowTable::new(config)).collect(),
+            checks: vec![i64::MAX; tables.len()],
+            tables,
             places: std::array::from_fn(|shard| (shard / lanes) as u8),
         }
     }
 
     /// Takes in those of `packets` that `which` names (indexes, ascending): those of the shards that are here. Appends what
-    /// happened to `events`. `buffers` holds the packets' payload.
-    pub fn process(&mut self, packets: &[Packet], which: &[u32], buffers: Buffers<'_>, events: &mut Vec<FlowEvent>) {
+    /// happened to `events`. `buffers` holds the packets' payload. On the way the tables are swept as `sweeps` say, in their order.
+    pub fn process(
+        &mut self,
+        packets: &[Packet],
+        which: &[u32],
+        buffers: Buffers<'_>,
+        sweeps: impl IntoIterator<Item = Sweep>,
+        events: &mut Vec<FlowEvent>,
+    ) {
+        let mut sweeps = sweeps.into_iter().peekable();
         let ahead = |place: usize| which.get(place).and_then(|index| packets.get(*index as usize));
         for packet in (0..NOTES_AHEAD).filter_map(ahead) {
             self.of(packet).expect_note(packet.hash);
@@ -54,15 +75,25 @@ impl FlowTables {
                 self.of(packet).expect_flow(packet);
             }
             if let Some(packet) = ahead(place) {
-                self.of(packet).take(packet, buffers, events);
+                while let Some(sweep) = sweeps.next_if(|sweep| sweep.frame <= packet.frame) {
+                    self.sweep(sweep, events);
+                }
+                let table = self.of(packet);
+                table.take(packet, buffers, events);
+                let (check, place) = (table.next_check(), self.place(packet));
+                self.checks[place] = check;
             }
         }
+        sweeps.for_each(|sweep| self.sweep(sweep, events));
     }
 
-    /// As [`FlowTable::advance`], for every table.
-    pub fn advance(&mut self, now: Timestamp, frame: u64, events: &mut Vec<FlowEvent>) {
-        for table in &mut self.tables {
-            table.advance(now, frame, events);
+    /// As [`FlowTable::advance`], for every table in which a timer may have run out.
+    fn sweep(&mut self, sweep: Sweep, events: &mut Vec<FlowEvent>) {
+        for (table, check) in self.tables.iter_mut().zip(&mut self.checks) {
+            if *check <= sweep.time.nanos() {
+                table.advance(sweep.time, sweep.frame, events);
+                *check = table.next_check();
+            }
         }
     }
 
@@ -81,8 +112,13 @@ impl FlowTables {
 
     #[inline]
     fn of(&mut self, packet: &Packet) -> &mut FlowTable {
-        let place = self.places[usize::from(packet.shard) % Packet::SHARDS];
-        &mut self.tables[usize::from(place)]
+        let place = self.place(packet);
+        &mut self.tables[place]
+    }
+
+    #[inline]
+    fn place(&self, packet: &Packet) -> usize {
+        usize::from(self.places[usize::from(packet.shard) % Packet::SHARDS])
     }
 }
 
@@ -101,7 +137,7 @@ mod tests {
             let mut tables = FlowTables::new(&config, lane, lanes);
             let which = (0..packets.len() as u32).filter(|at| usize::from(packets[*at as usize].shard) % lanes == lane);
             for batch in which.collect::<Vec<u32>>().chunks(size) {
-                tables.process(packets, batch, Buffers::default(), &mut events);
+                tables.process(packets, batch, Buffers::default(), [], &mut events);
             }
             let last = packets.iter().map(|packet| packet.time).max().unwrap_or_default();
             while tables.finish(last, packets.len() as u64, &mut events) {}
