@@ -148,7 +148,7 @@ impl Inventory {
             Observation::Arp(arp) => self.arp(arp, changes),
             Observation::FlowProgress(flow) => self.flow(flow, observed.time, false, changes),
             fact => {
-                let over = fact.over();
+                let over = fact.finished();
                 if let Some(flow) = over.or(fact.judged()) {
                     self.flow(flow, flow.last, over.is_some(), changes);
                 }

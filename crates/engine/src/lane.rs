@@ -13,7 +13,7 @@ use lapwing_protocol::LocalNetworks;
 use crate::PipelineConfig;
 use crate::work::{LaneOutput, Work, observation};
 
-/// What is computed for every flow that ends. Models can be replaced while a run goes on: rows go with the judges that scored them.
+/// What is computed for every flow that finishes. Models can be replaced while a run goes on: rows go with the judges that scored them.
 #[derive(Debug, Default)]
 pub struct Scoring {
     local: Arc<LocalNetworks>,
@@ -73,7 +73,7 @@ impl Scoring {
         Arc::clone(&self.judges_mut())
     }
 
-    /// Writes the rows of flows that ended, in their order, into `output`, which has none, and has `judges` score them.
+    /// Writes the rows of flows that finished, in their order, into `output`, which has none, and has `judges` score them.
     pub(crate) fn score<'a>(
         &self,
         judges: Arc<Judges>,
@@ -123,7 +123,7 @@ impl Lane {
         }
         let begun = Instant::now();
         let events = std::mem::take(&mut output.events);
-        scoring.score(scoring.judges(), events.iter().filter_map(|event| observation(event).ended()), output);
+        scoring.score(scoring.judges(), events.iter().filter_map(|event| observation(event).finished()), output);
         output.events = events;
         let rows = output.ended as u64;
         let packets = work.lanes.get(self.lane).map_or(0, Vec::len) as u64;

@@ -61,8 +61,8 @@ pub fn run(
     let threads = config.threads.clamp(1, PipelineConfig::MOST_THREADS);
     let mut config = config.clone();
     config.flow.reported = match stage.looks_at() {
-        // What is scored is every flow, at its end.
-        Reported::Judged if !scoring.judges().schemas.is_empty() => Reported::Progress,
+        // What is scored is every flow that finishes.
+        Reported::Judged if !scoring.judges().schemas.is_empty() => Reported::Finished,
         reported => reported,
     };
     let config = &config;

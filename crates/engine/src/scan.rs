@@ -223,7 +223,7 @@ fn place(detection: &Detection) -> (Timestamp, &str, Subject, Timestamp, Timesta
 impl Stage for Detecting {
     /// No detector looks at starts: what came of a flow says more.
     fn looks_at(&self) -> Reported {
-        if self.signatures.judges_flows() { Reported::Progress } else { Reported::Judged }
+        if self.signatures.judges_flows() { Reported::Finished } else { Reported::Judged }
     }
 
     fn inventory(&self) -> Option<&Inventory> {

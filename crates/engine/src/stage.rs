@@ -1,4 +1,4 @@
-//! The last stage's view: observations in order, with the scores of the flows that ended.
+//! The last stage's view: observations in order, with the scores of the flows that finished.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use lapwing_protocol::{Observation, Observed};
 
 use crate::work::{LaneOutput, Tick, Work, observation};
 
-/// What is known of a flow that ended: the flow, its row under each schema, its score from each model.
+/// What is known of a flow that finished: the flow, its row under each schema, its score from each model.
 #[derive(Clone, Copy, Debug)]
 pub struct Scored<'a> {
     /// When it ended.
@@ -25,12 +25,12 @@ pub struct Scored<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct Rows<'a> {
     output: &'a LaneOutput,
-    /// Which of the lane's ended flows.
+    /// Which of the lane's finished flows.
     index: usize,
 }
 
 impl<'a> Rows<'a> {
-    /// Those of the `index`-th flow that ended in `output`.
+    /// Those of the `index`-th flow that finished in `output`.
     pub(crate) fn new(output: &'a LaneOutput, index: usize) -> Self {
         Self { output, index }
     }
@@ -52,7 +52,7 @@ impl<'a> Rows<'a> {
 
 /// Consumes what the pipeline finds, in an order that does not depend on threads.
 pub trait Stage: Send {
-    /// Looks at observations, oldest first; `scored` are the flows that ended among them, in the same order.
+    /// Looks at observations, oldest first; `scored` are the flows that finished among them, in the same order.
     fn observe(&mut self, observed: &[Observed<'_>], scored: &[Scored<'_>]);
     /// Which moments of flows it looks at: others are not reported.
     fn looks_at(&self) -> Reported;
@@ -120,13 +120,13 @@ impl Gathered {
                 Some(output) => {
                     let event = &output.events[index];
                     let fact = observation(event);
-                    if let Some(flow) = fact.ended() {
+                    if let Some(flow) = fact.finished() {
                         let rows = Rows { output, index: place.end as usize };
                         scored.push(Scored { time: event.time, flow, rows });
                         scored_places.push((event.frame, event.time));
-                        if !all_ends && !flow.end_adds() {
-                            continue;
-                        }
+                    }
+                    if !all_ends && matches!(fact, Observation::FlowEnded(flow) if !flow.end_adds()) {
+                        continue;
                     }
                     (event.frame, fact)
                 }
@@ -184,7 +184,7 @@ fn in_order(work: &Work, outputs: &[&LaneOutput]) -> Vec<Place> {
             };
             let FlowEvent { frame, time, ref flow, .. } = *event;
             places.push(Place { frame, time, rank, uid: flow.uid, index, lane, end });
-            end += u32::from(rank == 0);
+            end += u32::from(observation(event).finished().is_some());
         }
     }
     let lane = u8::try_from(outputs.len()).expect("there are at most 64 lanes");

@@ -72,7 +72,7 @@ impl<W: Watcher> Watching<W> {
 impl<W: Watcher> Stage for Watching<W> {
     fn looks_at(&self) -> Reported {
         // Rules that are read anew may judge single flows, too.
-        self.detecting.looks_at().max(Reported::Progress)
+        self.detecting.looks_at().max(Reported::Finished)
     }
 
     fn inventory(&self) -> Option<&Inventory> {

@@ -53,9 +53,9 @@ const KEPT_EVENTS: usize = 2 * FrameBatch::FRAMES;
 #[derive(Debug, Default)]
 pub(crate) struct LaneOutput {
     pub(crate) events: Vec<FlowEvent>,
-    /// Flows that ended.
+    /// Flows that finished.
     pub(crate) ended: usize,
-    /// Per schema the rows of the flows that ended, in the order of `events`.
+    /// Per schema the rows of the flows that finished, in the order of `events`.
     pub(crate) rows: Vec<Vec<f32>>,
     /// Per model the scores of those rows.
     pub(crate) scores: Vec<Vec<f32>>,

@@ -16,8 +16,8 @@ pub const TCP_CLOSE_DELAY: Duration = Duration::from_secs(5);
 pub const TCP_SESSION_TIMER: Duration = Duration::from_secs(6);
 /// Silence after which a half-closed TCP flow counts as over: Zeek's `tcp_connection_linger`.
 pub const TCP_CONNECTION_LINGER: Duration = Duration::from_secs(5);
-/// How long after a flow's first packet its attempt is told of. Zeek has no such timer; nearly all answers of the network
-/// come within it, and what came of an attempt is known while it still matters.
+/// How long after a flow's first packet its attempt is told of, and after a connection's close what came of it. Zeek has no such
+/// timer; nearly all answers of the network come within it, and so do the last acknowledgments.
 pub const SETTLE_DELAY: Duration = Duration::from_millis(500);
 /// Idle timeout of an established TCP connection: Zeek's `tcp_inactivity_timeout`.
 pub const TCP_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
@@ -61,6 +61,8 @@ pub enum Reported {
     /// Progress, what settles, and the ends that add something to that: of flows that did not settle, that were answered
     /// or that went on.
     Judged,
+    /// Those, and the ends of attempts that came to nothing: of all flows but those that settled as closed.
+    Finished,
     /// Progress, what settles, and every end.
     Progress,
     /// Starts too.

@@ -37,6 +37,10 @@ pub(crate) mod bit {
     pub(crate) const CLOSING: u16 = 1 << 12;
     /// The packet before came from the higher endpoint.
     pub(crate) const LAST_FROM_HIGHER: u16 = 1 << 13;
+    /// TCP: that the connection is closed was noted.
+    pub(crate) const CLOSE_NOTED: u16 = 1 << 14;
+    /// TCP: that the connection was answered was noted.
+    pub(crate) const ANSWER_NOTED: u16 = 1 << 15;
 }
 
 /// Changes of the tunnels around a flow that Zeek reports before it stops: `Tunnel::max_changes_per_connection`.
@@ -213,25 +217,20 @@ impl Entry {
         if self.originator() == 0 { self.high_port } else { self.low_port }
     }
 
-    /// Whether the flow settles now: its connection was closed by both sides or reset, and that was not told yet.
-    pub(crate) fn settle_closed(&mut self) -> bool {
-        let is_over = self.has(bit::RESET) || self.has(bit::CLOSING) && self.is_answered();
-        let settles = is_over && self.settled == Settled::No;
-        if settles {
-            self.settled = Settled::Closed;
-        }
-        settles
+    /// Whether the connection was closed by both sides, or reset.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.has(bit::RESET) || self.has(bit::CLOSING) && self.is_answered()
     }
 
-    /// Whether the flow settles now that its first moments are over. Of TCP what nobody answered does; what was answered
-    /// goes on.
-    pub(crate) fn settle_tried(&mut self) -> bool {
-        let settles =
-            self.settled == Settled::No && (self.protocol != TCP || self.is_attempt() || self.has(bit::CLOSING));
-        if settles {
-            self.settled = Settled::Tried;
-        }
-        settles
+    /// Whether the flow settles now, a moment after it began or was closed. Of TCP an attempt that nobody answered does, and what
+    /// was closed; what was answered goes on.
+    pub(crate) fn settle(&mut self) -> bool {
+        self.settled = match self.protocol {
+            TCP if self.is_closed() => Settled::Closed,
+            TCP if !self.is_attempt() && !self.has(bit::CLOSING) => return false,
+            _ => Settled::Tried,
+        };
+        true
     }
 
     /// Whether somebody who looks at `reported` is told of the flow's end.
@@ -239,6 +238,7 @@ impl Entry {
         let adds = || self.settled == Settled::No || self.packets() != self.told_packets() || self.is_answered();
         match reported {
             Reported::Judged => self.settled != Settled::Closed && adds(),
+            Reported::Finished => self.settled != Settled::Closed,
             Reported::Ends | Reported::Progress | Reported::All => true,
         }
     }

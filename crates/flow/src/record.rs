@@ -220,7 +220,7 @@ pub enum Settled {
     /// When [`SETTLE_DELAY`](crate::config::SETTLE_DELAY) had passed since its first packet: a TCP attempt that nobody had
     /// answered, or a flow of another protocol, whose first question mostly has its answer by then.
     Tried,
-    /// When its TCP connection was closed by both sides, or reset.
+    /// That long after its TCP connection was closed by both sides, or reset.
     Closed,
 }
 

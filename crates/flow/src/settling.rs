@@ -1,7 +1,7 @@
-//! Flows whose first moments are not over, in the order in which they began.
+//! Flows that began or were closed a moment ago, in that order, until what came of them can be told.
 //!
-//! They wait here besides their place in the timers' queues: most are closed or answered before their turn comes, which one bit
-//! tells without a look at the flow.
+//! They wait here besides their place in the timers' queues: many are answered before their turn comes, which is known without
+//! a look at the flow.
 
 use std::collections::VecDeque;
 
@@ -14,20 +14,24 @@ pub(crate) const SETTLE_NANOS: i64 = SETTLE_DELAY.as_nanos() as i64;
 /// Flows to be fetched from memory before their turn comes.
 const AHEAD: usize = 4;
 
+/// The ticket of a flow that does not wait.
+const NONE: u64 = 0;
+
 #[derive(Clone, Copy, Debug)]
 struct Waiting {
-    start: i64,
+    since: i64,
+    ticket: u64,
     slot: u32,
-    /// Low bits of the flow's first frame: flows that follow each other in a slot may have begun at the same moment.
-    frame: u32,
 }
 
 /// The flows that wait; they themselves lie in the table's slab.
 #[derive(Debug)]
 pub(crate) struct Settling {
+    /// In the order of their tickets.
     waiting: VecDeque<Waiting>,
-    /// By slot whether its flow still waits.
-    bits: Vec<u64>,
+    /// By slot the ticket with which its flow waits: what waits with another has been left behind.
+    tickets: Vec<u64>,
+    last_ticket: u64,
     /// Flows that the table holds at most.
     capacity: usize,
     /// Nothing settles before this moment.
@@ -36,7 +40,7 @@ pub(crate) struct Settling {
 
 impl Settling {
     pub(crate) fn new(capacity: usize) -> Self {
-        Self { waiting: VecDeque::new(), bits: Vec::new(), capacity, next_check: i64::MAX }
+        Self { waiting: VecDeque::new(), tickets: Vec::new(), last_ticket: NONE, capacity, next_check: i64::MAX }
     }
 
     #[cfg(test)]
@@ -44,49 +48,44 @@ impl Settling {
         self.waiting.len()
     }
 
-    pub(crate) fn waits(&self, slot: u32) -> bool {
-        self.bits.get(slot as usize / 64).is_some_and(|bits| bits >> (slot % 64) & 1 == 1)
-    }
-
-    /// A flow begins.
-    pub(crate) fn begin(&mut self, slab: &[Entry], slot: u32) {
-        let Some((start, frame)) = slab.get(slot as usize).map(began) else { return };
+    /// A flow waits from now on, whether it did before or not.
+    pub(crate) fn begin(&mut self, slot: u32, now: i64) {
         if self.waiting.len() >= 2 * self.capacity {
-            // Nearly half of them at least are of flows that are gone.
-            let mut waiting = std::mem::take(&mut self.waiting);
-            waiting.retain(|flow| self.is_current(slab, *flow));
-            self.waiting = waiting;
+            // Half of them at least wait no more.
+            let tickets = &self.tickets;
+            self.waiting.retain(|flow| tickets.get(flow.slot as usize) == Some(&flow.ticket));
         }
-        let word = slot as usize / 64;
-        if word >= self.bits.len() {
-            self.bits.resize(word + 1, 0);
+        let place = slot as usize;
+        if place >= self.tickets.len() {
+            self.tickets.resize(place + 1, NONE);
         }
-        self.bits[word] |= 1 << (slot % 64);
-        self.waiting.push_back(Waiting { start, slot, frame });
+        self.last_ticket += 1;
+        self.tickets[place] = self.last_ticket;
+        self.waiting.push_back(Waiting { since: now, ticket: self.last_ticket, slot });
         if self.waiting.len() == 1 {
-            self.next_check = start.saturating_add(SETTLE_NANOS);
+            self.next_check = now.saturating_add(SETTLE_NANOS);
         }
     }
 
-    /// It need not wait any more.
-    pub(crate) fn done(&mut self, slot: u32) {
-        if let Some(bits) = self.bits.get_mut(slot as usize / 64) {
-            *bits &= !(1 << (slot % 64));
-        }
+    /// It waits no more; since when it did.
+    pub(crate) fn done(&mut self, slot: u32) -> Option<i64> {
+        let ticket = std::mem::replace(self.tickets.get_mut(slot as usize)?, NONE);
+        let place = self.waiting.binary_search_by_key(&ticket, |flow| flow.ticket).ok()?;
+        self.waiting.get(place).map(|flow| flow.since)
     }
 
-    /// The next flow whose first moments are over by `now`, which waits no more; else notes when to look again.
-    pub(crate) fn due(&mut self, slab: &[Entry], now: i64) -> Option<u32> {
+    /// The next flow whose moment is over by `now`, which waits no more, and since when it waited; else notes when to look again.
+    pub(crate) fn due(&mut self, slab: &[Entry], now: i64) -> Option<(u32, i64)> {
         while let Some(flow) = self.waiting.front().copied() {
-            self.next_check = flow.start.saturating_add(SETTLE_NANOS);
+            self.next_check = flow.since.saturating_add(SETTLE_NANOS);
             if self.next_check > now {
                 return None;
             }
             self.waiting.pop_front();
             self.expect(slab, AHEAD - 1..AHEAD);
-            if self.is_current(slab, flow) {
-                self.done(flow.slot);
-                return Some(flow.slot);
+            if self.is_current(flow) {
+                self.tickets[flow.slot as usize] = NONE;
+                return Some((flow.slot, flow.since));
             }
         }
         self.next_check = i64::MAX;
@@ -100,7 +99,7 @@ impl Settling {
 
     fn expect(&self, slab: &[Entry], places: std::ops::Range<usize>) {
         for flow in places.filter_map(|place| self.waiting.get(place)) {
-            if self.waits(flow.slot)
+            if self.is_current(*flow)
                 && let Some(entry) = slab.get(flow.slot as usize)
             {
                 prefetch::whole(entry);
@@ -108,13 +107,7 @@ impl Settling {
         }
     }
 
-    /// Whether the slot still holds the flow that began then, and it waits.
-    fn is_current(&self, slab: &[Entry], flow: Waiting) -> bool {
-        self.waits(flow.slot)
-            && slab.get(flow.slot as usize).is_some_and(|entry| began(entry) == (flow.start, flow.frame))
+    fn is_current(&self, flow: Waiting) -> bool {
+        self.tickets.get(flow.slot as usize) == Some(&flow.ticket)
     }
-}
-
-fn began(entry: &Entry) -> (i64, u32) {
-    (entry.start, entry.first_frame as u32)
 }

@@ -12,7 +12,7 @@ use crate::prefetch;
 use crate::queue::{NONE, Queues};
 use crate::settling::{SETTLE_NANOS, Settling};
 use crate::tcp::{self, Blocks};
-use crate::{EndReason, FlowCounters, FlowEvent, FlowEventKind};
+use crate::{EndReason, FlowCounters, FlowEvent, FlowEventKind, Settled};
 
 /// Flows settled and ended at most by one call of [`FlowTable::advance`] or [`FlowTable::finish`].
 const REPORTS_PER_CALL: usize = 256;
@@ -165,7 +165,9 @@ impl FlowTable {
             self.discard(slot, packet);
         }
         let tells = self.config.reported >= Reported::Judged;
-        let closes = tells && self.settle_by(slot);
+        if tells && packet.protocol == TCP {
+            self.settle_later(slot, packet.time.nanos());
+        }
         if is_new {
             self.queues.push(&mut self.slab, slot);
             if self.config.reported >= Reported::All {
@@ -177,10 +179,7 @@ impl FlowTable {
             self.queues.remove(&mut self.slab, slot);
             self.queues.push(&mut self.slab, slot);
         }
-        let progresses = tells && has_transport && !is_bad && self.is_time_for_progress(slot);
-        if closes {
-            self.report(slot, packet.time.nanos(), packet.frame, FlowEventKind::Settled, events);
-        } else if progresses {
+        if tells && has_transport && !is_bad && self.is_time_for_progress(slot) {
             self.report(slot, packet.time.nanos(), packet.frame, FlowEventKind::Progress, events);
         }
     }
@@ -270,7 +269,7 @@ impl FlowTable {
         };
         self.extras.start(slot);
         if self.config.reported >= Reported::Judged {
-            self.settling.begin(&self.slab, slot);
+            self.settling.begin(slot, packet.time.nanos());
         }
         self.index.insert(packet.hash as u32, slot);
         self.counters.started += 1;
@@ -283,9 +282,9 @@ impl FlowTable {
     fn expire(&mut self, frame: u64, most: usize, events: &mut Vec<FlowEvent>) {
         let mut left = most;
         while left > 0
-            && let Some(slot) = self.settling.due(&self.slab, self.now)
+            && let Some((slot, since)) = self.settling.due(&self.slab, self.now)
         {
-            self.settle(slot, frame, events);
+            self.settle(slot, since, frame, events);
             left -= 1;
         }
         for _ in 0..left {
@@ -300,20 +299,29 @@ impl FlowTable {
         }
     }
 
-    /// Whether the packet that just came settles its flow.
-    fn settle_by(&mut self, slot: u32) -> bool {
+    /// Looks at what a packet did to its TCP connection: one that is answered goes on, one that is closed settles a moment later,
+    /// when the last acknowledgments have come.
+    fn settle_later(&mut self, slot: u32, now: i64) {
         let entry = &mut self.slab[slot as usize];
-        if self.settling.waits(slot) && entry.protocol == TCP && entry.is_answered() {
+        if entry.settled != Settled::No {
+            return;
+        }
+        if entry.is_closed() {
+            if !entry.has(bit::CLOSE_NOTED) {
+                entry.set(bit::CLOSE_NOTED, true);
+                self.settling.begin(slot, now);
+            }
+        } else if !entry.has(bit::ANSWER_NOTED) && entry.is_answered() {
+            entry.set(bit::ANSWER_NOTED, true);
             self.settling.done(slot);
         }
-        entry.settle_closed()
     }
 
-    /// Tells what came of a flow in its first moments, if it can be told.
-    fn settle(&mut self, slot: u32, frame: u64, events: &mut Vec<FlowEvent>) {
+    /// Tells what came of a flow that began or was closed a moment ago, if it can be told.
+    fn settle(&mut self, slot: u32, since: i64, frame: u64, events: &mut Vec<FlowEvent>) {
         let entry = &mut self.slab[slot as usize];
-        if entry.settle_tried() {
-            let time = entry.start.saturating_add(SETTLE_NANOS);
+        if entry.settle() {
+            let time = since.saturating_add(SETTLE_NANOS);
             self.report(slot, time, frame, FlowEventKind::Settled, events);
         }
     }
@@ -321,11 +329,8 @@ impl FlowTable {
     /// Reports a flow's end and forgets it.
     fn end(&mut self, slot: u32, time: i64, reason: EndReason, frame: u64, events: &mut Vec<FlowEvent>) {
         self.index.prefetch(self.slab[slot as usize].hash);
-        if self.settling.waits(slot) {
-            self.settling.done(slot);
-            if self.slab[slot as usize].start.saturating_add(SETTLE_NANOS) <= time {
-                self.settle(slot, frame, events);
-            }
+        if let Some(since) = self.settling.done(slot).filter(|since| since.saturating_add(SETTLE_NANOS) <= time) {
+            self.settle(slot, since, frame, events);
         }
         if self.slab[slot as usize].end_is_told(self.config.reported) {
             self.report(slot, time, frame, FlowEventKind::Ended(reason), events);

@@ -63,18 +63,9 @@ impl<'a> Observation<'a> {
         }
     }
 
-    /// The flow, at its end, when every count is final.
+    /// The flow, once it is complete: its connection was closed or reset and the last acknowledgments have come, or it ended.
     #[must_use]
-    pub fn ended(&self) -> Option<&'a Flow> {
-        match *self {
-            Self::FlowEnded(flow) => Some(flow),
-            _ => None,
-        }
-    }
-
-    /// The flow, once nothing comes of it any more but stragglers: its connection was closed or reset, or it ended.
-    #[must_use]
-    pub fn over(&self) -> Option<&'a Flow> {
+    pub fn finished(&self) -> Option<&'a Flow> {
         match *self {
             Self::FlowSettled(flow) if flow.settled == Settled::Closed => Some(flow),
             Self::FlowEnded(flow) if flow.settled != Settled::Closed => Some(flow),
@@ -101,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_flow_counts_once_and_is_over_once_whatever_is_told_of_it() {
+    fn a_flow_counts_once_and_finishes_once_whatever_is_told_of_it() {
         for settled in [Settled::No, Settled::Tried, Settled::Closed] {
             let flow =
                 Flow { settled, orig: Half { packets: 2, ..Half::default() }, told_packets: 1, ..Flow::default() };
@@ -109,7 +100,7 @@ mod tests {
                 [Observation::FlowProgress(&flow), Observation::FlowSettled(&flow), Observation::FlowEnded(&flow)];
             let told = if settled == Settled::No { &all[2..] } else { &all };
             assert_eq!(told.iter().filter(|fact| fact.judged().is_some()).count(), 1, "{settled:?}");
-            assert_eq!(told.iter().filter(|fact| fact.over().is_some()).count(), 1, "{settled:?}");
+            assert_eq!(told.iter().filter(|fact| fact.finished().is_some()).count(), 1, "{settled:?}");
             let outlived = told.iter().filter(|fact| fact.outlived().is_some()).count();
             assert_eq!(outlived, usize::from(settled == Settled::Tried));
         }

@@ -122,7 +122,7 @@ impl Detector for Guessed {
 
     fn observe(&mut self, batch: &[Observed<'_>], found: &mut Found) {
         for observed in batch {
-            if let Some(flow) = observed.fact.over() {
+            if let Some(flow) = observed.fact.finished() {
                 self.look(flow, observed.time, found);
             }
         }

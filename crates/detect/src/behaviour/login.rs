@@ -218,7 +218,7 @@ impl Detector for Login {
 
     fn observe(&mut self, batch: &[Observed<'_>], found: &mut Found) {
         for observed in batch {
-            if let Some(flow) = observed.fact.over() {
+            if let Some(flow) = observed.fact.finished() {
                 self.look(flow, observed.time, found);
             }
         }

