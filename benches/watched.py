@@ -1,4 +1,4 @@
-"""What benches/faults.py watches: a cable between two network namespaces, the traffic over it, and `lapwing monitor` at its end."""
+"""What benches/faults.py and benches/kills.py watch: a cable between two network namespaces, the traffic over it, and `lapwing monitor` at its end."""
 
 import contextlib
 import json
@@ -133,7 +133,7 @@ class Monitor:
 class Traffic:
     """Captures in turns, and attacks; both go on while faults come."""
 
-    def __init__(self, folder, seconds, seed):
+    def __init__(self, folder, seconds, seed, pause=10):
         self.attacks, self.stopped = [], threading.Event()
         captures = []
         for packed in sorted((ROOT / "corpus").glob("*/capture.pcap*")):
@@ -141,7 +141,7 @@ class Traffic:
             shell(f"zstd -qdf {packed} -o {plain}" if packed.suffix == ".zst" else f"cp {packed} {plain}")
             captures.append(plain)
         random.Random(seed).shuffle(captures)
-        attacker = ["ip", "netns", "exec", SENDER, sys.executable, HERE / "attacker.py", CABLE, str(seconds)]
+        attacker = ["ip", "netns", "exec", SENDER, sys.executable, HERE / "attacker.py", CABLE, str(seconds), str(pause)]
         self.attacker = subprocess.Popen(attacker, stdout=subprocess.PIPE, text=True)
         self.threads = [threading.Thread(target=self._replay, args=(captures,)), threading.Thread(target=self._collect)]
         for thread in self.threads:
@@ -161,6 +161,10 @@ class Traffic:
 
     def _collect(self):
         self.attacks.extend(json.loads(line) for line in self.attacker.stdout)
+
+    def stop(self):
+        self.attacker.kill()
+        self.end()
 
     def end(self):
         self.attacker.wait()
