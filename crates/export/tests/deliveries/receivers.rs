@@ -345,10 +345,10 @@ fn prometheus_reads_the_metrics_and_misses_nothing_while_it_is_away() {
             answer["data"]["result"].as_array()?.iter().find(|series| series["metric"]["severity"] == "high")?;
         series["value"][1].as_str().map(str::to_owned)
     };
-    metrics.add(&names::ALERTS, &["port-scan", "high"], 3.0);
+    metrics.add(&names::ALERTS, &["vertical-scan", "port-scan", "high"], 3.0);
     until("Prometheus knows of three alerts", || known().as_deref() == Some("3"));
     prometheus.stop();
-    metrics.add(&names::ALERTS, &["port-scan", "high"], 4.0);
+    metrics.add(&names::ALERTS, &["vertical-scan", "port-scan", "high"], 4.0);
     prometheus.start();
     until("Prometheus knows of seven alerts", || known().as_deref() == Some("7"));
     let put_in = [("$__range", "1h"), ("$__rate_interval", "5m"), ("$__interval", "5m"), ("$instance", ".*")];
