@@ -13,7 +13,7 @@ use crate::work::{LaneOutput, Tick, Work, observation};
 /// What is known of a flow that finished: the flow, its row under each schema, its score from each model.
 #[derive(Clone, Copy, Debug)]
 pub struct Scored<'a> {
-    /// When it ended.
+    /// When it did.
     pub time: Timestamp,
     /// The flow.
     pub flow: &'a Flow,
@@ -108,12 +108,12 @@ impl Gathered {
 
     /// Runs the stage over the batch; returns how many observations it saw.
     pub(crate) fn run(&self, stage: &mut dyn Stage) -> u64 {
-        let all_ends = stage.looks_at() != Reported::Judged;
         let outputs: Vec<&LaneOutput> = self.outputs.iter().flatten().collect();
         let places = in_order(&self.work, &outputs);
         let mut observed = Vec::with_capacity(places.len());
         let mut scored = Vec::new();
-        let mut scored_places = Vec::new();
+        // For each observation how many flows had finished up to it.
+        let mut finishes = Vec::with_capacity(places.len());
         for place in &places {
             let index = place.index as usize;
             let (frame, fact) = match outputs.get(usize::from(place.lane)) {
@@ -121,12 +121,8 @@ impl Gathered {
                     let event = &output.events[index];
                     let fact = observation(event);
                     if let Some(flow) = fact.finished() {
-                        let rows = Rows { output, index: place.end as usize };
+                        let rows = Rows { output, index: place.finish as usize };
                         scored.push(Scored { time: event.time, flow, rows });
-                        scored_places.push((event.frame, event.time));
-                    }
-                    if !all_ends && matches!(fact, Observation::FlowEnded(flow) if !flow.end_adds()) {
-                        continue;
                     }
                     (event.frame, fact)
                 }
@@ -136,18 +132,19 @@ impl Gathered {
                 }
             };
             observed.push(Observed { time: place.time, frame, fact });
+            finishes.push(scored.len());
         }
         let (mut from, mut scored_from) = (0, 0);
         for tick in self.work.ticks.iter().filter(|tick| tick.begins) {
-            let until = from + observed[from..].partition_point(|it| before((it.frame, it.time), tick));
-            let scored_until = scored_from + scored_places[scored_from..].partition_point(|place| before(*place, tick));
-            if until > from || scored_until > scored_from {
+            let until = from + observed[from..].partition_point(|observed| before(observed, tick));
+            if until > from {
+                let scored_until = finishes[until - 1];
                 stage.observe(&observed[from..until], &scored[scored_from..scored_until]);
                 (from, scored_from) = (until, scored_until);
             }
             stage.advance(tick.time);
         }
-        if from < observed.len() || scored_from < scored.len() {
+        if from < observed.len() {
             stage.observe(&observed[from..], &scored[scored_from..]);
         }
         observed.len() as u64
@@ -165,8 +162,8 @@ struct Place {
     index: u32,
     /// The lane; one past the last for ARP packets.
     lane: u8,
-    /// For an end: which of its lane's.
-    end: u32,
+    /// For a flow that finishes: which of its lane's.
+    finish: u32,
 }
 
 /// Everything that became known in a batch, in the order in which detectors see it.
@@ -174,7 +171,7 @@ fn in_order(work: &Work, outputs: &[&LaneOutput]) -> Vec<Place> {
     let events = outputs.iter().map(|output| output.events.len()).sum::<usize>();
     let mut places = Vec::with_capacity(events + work.packets.arps.len());
     for (output, lane) in outputs.iter().zip(0_u8..) {
-        let mut end = 0;
+        let mut finish = 0;
         for (event, index) in output.events.iter().zip(0_u32..) {
             let rank = match event.kind {
                 FlowEventKind::Ended(_) => 0,
@@ -183,20 +180,20 @@ fn in_order(work: &Work, outputs: &[&LaneOutput]) -> Vec<Place> {
                 FlowEventKind::Settled => 3,
             };
             let FlowEvent { frame, time, ref flow, .. } = *event;
-            places.push(Place { frame, time, rank, uid: flow.uid, index, lane, end });
-            end += u32::from(observation(event).finished().is_some());
+            places.push(Place { frame, time, rank, uid: flow.uid, index, lane, finish });
+            finish += u32::from(observation(event).finished().is_some());
         }
     }
     let lane = u8::try_from(outputs.len()).expect("there are at most 64 lanes");
     for (arp, index) in work.packets.arps.iter().zip(0_u32..) {
-        places.push(Place { frame: arp.frame, time: arp.time, rank: 4, uid: 0, index, lane, end: 0 });
+        places.push(Place { frame: arp.frame, time: arp.time, rank: 4, uid: 0, index, lane, finish: 0 });
     }
     // A lane's events are nearly in order already, which a stable sort makes use of.
     places.sort();
     places
 }
 
-/// Whether what was noticed at that frame and time belongs before the tick: at the tick's own frame it does if its time had come.
-fn before((frame, time): (u64, Timestamp), tick: &Tick) -> bool {
-    frame < tick.frame || (frame == tick.frame && time <= tick.time)
+/// Whether the observation belongs before the tick: what was noticed at the tick's own frame does if its time had come.
+fn before(observed: &Observed<'_>, tick: &Tick) -> bool {
+    observed.frame < tick.frame || (observed.frame == tick.frame && observed.time <= tick.time)
 }

@@ -188,16 +188,6 @@ pub struct Flow {
 }
 
 impl Flow {
-    /// Whether its end tells more than stragglers to who knows of what settled: [`Reported::Judged`](crate::Reported::Judged).
-    #[must_use]
-    pub fn end_adds(&self) -> bool {
-        match self.settled {
-            Settled::No => true,
-            Settled::Tried => self.has_grown() || self.orig.packets > 0 && self.resp.packets > 0,
-            Settled::Closed => false,
-        }
-    }
-
     /// Whether packets came since the report before this one.
     #[must_use]
     pub fn has_grown(&self) -> bool {

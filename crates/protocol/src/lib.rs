@@ -57,8 +57,8 @@ impl<'a> Observation<'a> {
     /// The flow, at the end of one that counted as an attempt, if more came of it since.
     #[must_use]
     pub fn outlived(&self) -> Option<&'a Flow> {
-        match *self {
-            Self::FlowEnded(flow) if flow.settled == Settled::Tried && flow.has_grown() => Some(flow),
+        match (self, self.reported()) {
+            (Self::FlowEnded(_), Some((flow, false))) => Some(flow),
             _ => None,
         }
     }
