@@ -1,5 +1,7 @@
 //! Frames that were read together.
 
+use std::time::Duration;
+
 use crate::{LinkType, Timestamp};
 
 /// One frame, borrowed from its batch.
@@ -46,7 +48,8 @@ pub struct FrameBatch {
     pub frames: Vec<FrameIndex>,
     /// Number of the first frame, counted from 1 over all that was read.
     pub first_number: u64,
-    /// Live: capture time has come this far, a whole tenth of a second, though no frame says so; frames that follow are not older.
+    /// Live: capture time has come this far, in whole steps of [`FrameBatch::STEP`], though no frame says so; frames that follow are
+    /// not older.
     pub reached: Option<Timestamp>,
 }
 
@@ -56,6 +59,8 @@ impl FrameBatch {
     pub const BYTES: usize = 256 * 1024;
     /// A batch ends with this many frames.
     pub const FRAMES: usize = 1024;
+    /// How finely capture time is followed: what waits for a moment is looked at when such a step is over, live as in a file.
+    pub const STEP: Duration = Duration::from_millis(100);
 
     /// Frames in the batch.
     #[must_use]

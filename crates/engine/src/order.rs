@@ -1,9 +1,8 @@
 //! Decoded batches put in order: the clock, the fragments, the lanes.
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
-use lapwing_capture::Timestamp;
+use lapwing_capture::{FrameBatch, Timestamp};
 use lapwing_decode::{Buffers, Decoder, PacketBatch};
 use lapwing_flow::{Reassembler, ReassemblyCounters};
 
@@ -11,9 +10,8 @@ use crate::PipelineConfig;
 use crate::clock::{self, Clock};
 use crate::work::{Tick, Work};
 
-/// Flow tables are swept for flows that settled or ran out at every such step of capture time, so that what came of them is
-/// told in time, and every so many frames, so that a flood does not pile up what could be let go.
-pub(crate) const SWEEP_EVERY: Duration = Duration::from_millis(100);
+/// Flow tables are swept for flows that settled or ran out at every step of capture time ([`FrameBatch::STEP`]), so that what
+/// came of them is told in time, and every so many frames, so that a flood does not pile up what could be let go.
 const SWEEP_EVERY_FRAMES: u64 = 1_024;
 
 /// Frames are counted from 1.
@@ -122,7 +120,7 @@ impl Orderer {
 
     fn sweep_if_due(&mut self, ticks: &mut Vec<Tick>, frame: u64, now: Timestamp) {
         let (last_frame, last) = self.swept;
-        let time = now.floor(SWEEP_EVERY);
+        let time = now.floor(FrameBatch::STEP);
         if time > last || frame >= last_frame + SWEEP_EVERY_FRAMES {
             self.sweep(ticks, frame, time, false);
         }

@@ -14,7 +14,7 @@ use crate::lane::Judges;
 pub(crate) struct Tick {
     /// It lies before this frame.
     pub(crate) frame: u64,
-    /// Capture time has come this far, in whole steps of [`SWEEP_EVERY`](crate::order::SWEEP_EVERY).
+    /// Capture time has come this far, in whole steps of [`FrameBatch::STEP`].
     pub(crate) time: Timestamp,
     /// Whether a whole second just began, which `time` is then; if not, tables are swept and detectors hear nothing.
     pub(crate) begins: bool,

@@ -59,7 +59,7 @@ struct Frames {
 }
 
 /// How far behind an interface says that time is, as the real one does: frames of several rings come that late.
-const LATENESS: u64 = 300;
+const LATENESS: u64 = 200;
 
 fn milliseconds(count: u64) -> std::time::Duration {
     std::time::Duration::from_millis(count)
@@ -88,10 +88,10 @@ impl Source for Frames {
             self.next += 1;
         }
         if let Manner::Live { .. } = self.manner {
-            let second = Timestamp::from_seconds(self.now.minus(milliseconds(LATENESS)).seconds());
-            if second > self.reached {
-                self.reached = second;
-                batch.reached = Some(second);
+            let reached = self.now.minus(milliseconds(LATENESS)).floor(FrameBatch::STEP);
+            if reached > self.reached {
+                self.reached = reached;
+                batch.reached = Some(reached);
             }
         }
         let last = self.frames.last().map_or(self.now, |frame| frame.time);

@@ -30,7 +30,7 @@ use ring::Ring;
 use tap::{LATENESS, RETIRE, Tap};
 
 /// How often the source comes back to its reader when no frame comes, and says how far time has gone.
-const PATIENCE: Duration = Duration::from_millis(100);
+const PATIENCE: Duration = FrameBatch::STEP;
 
 /// How often drops, errors and silence are looked at.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
@@ -211,7 +211,7 @@ impl LiveSource {
 
     /// Notes that everything captured up to `time` has been handed over, whole steps only.
     fn note_reached(&mut self, time: Timestamp, batch: &mut FrameBatch) {
-        let reached = time.minus(LATENESS).floor(PATIENCE);
+        let reached = time.minus(LATENESS).floor(FrameBatch::STEP);
         if reached > self.reached {
             self.reached = reached;
             batch.reached = Some(reached);
