@@ -13,19 +13,12 @@ import struct
 import sys
 import time
 
+from spoofed_flood import checksum
+
 TARGET = "192.168.77.2"
 SYN, RESET = 0x02, 0x14
 PORTS = range(20, 140)
 TELNET = 23
-
-
-def checksum(data):
-    if len(data) % 2:
-        data += b"\0"
-    total = sum(struct.unpack(f">{len(data) // 2}H", data))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF
 
 
 def mac(address):

@@ -26,37 +26,17 @@ import tempfile
 import threading
 import time
 
+import watched
 from memory import rss_anon
+from watched import CABLE, build, clean, shell
 
-SENDER, LISTENER, CABLE = "lapwing-bench-a", "lapwing-bench-b", "cable"
+SENDER, LISTENER = watched.SENDER, watched.LISTENER = "lapwing-bench-a", "lapwing-bench-b"
 MOST_MEMORY = 150e6
 # Seconds into the sending at which a listener is stopped, and for how long.
 STOPPED_AT, STOPPED_FOR = 1.0, 1.0
 
 Listener = collections.namedtuple("Listener", "name command patterns stopped forced")
 Turn = collections.namedtuple("Turn", "sent seconds seen dropped cpu peak alerts")
-
-
-def shell(line, check=True):
-    return subprocess.run(line, shell=True, check=check, capture_output=True, text=True).stdout
-
-
-def clean():
-    for name in (SENDER, LISTENER):
-        shell(f"ip netns del {name}", check=False)
-
-
-def build():
-    clean()
-    for name in (SENDER, LISTENER):
-        shell(f"ip netns add {name}")
-        # So that nothing is sent but the capture.
-        for which in ("all", "default"):
-            shell(f"ip netns exec {name} sh -c 'echo 1 > /proc/sys/net/ipv6/conf/{which}/disable_ipv6'")
-    shell(f"ip link add {CABLE} netns {SENDER} type veth peer name {CABLE} netns {LISTENER}")
-    for name in (SENDER, LISTENER):
-        # Frames of a capture may be longer than a cable's 1500 bytes.
-        shell(f"ip -n {name} link set {CABLE} mtu 65535 up")
 
 
 def packets_sent():
