@@ -48,7 +48,7 @@ pub struct FrameBatch {
     pub frames: Vec<FrameIndex>,
     /// Number of the first frame, counted from 1 over all that was read.
     pub first_number: u64,
-    /// Live: capture time has come this far, in whole steps of [`FrameBatch::STEP`], though no frame says so; frames that follow are
+    /// Live, or as if it were: capture time has come this far, in whole steps of [`FrameBatch::STEP`], though no frame says so; frames that follow are
     /// not older.
     pub reached: Option<Timestamp>,
 }

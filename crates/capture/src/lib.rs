@@ -7,7 +7,7 @@
 //! [`expand`] turns folders into the captures in them; [`Inputs`] reads one capture (pcap or pcapng, plain or compressed)
 //! or merges many into one timeline, and an [`InputReport`] says of each what was read, where reading ended early, or why
 //! it was refused. [`Filter`] compiles the tcpdump language; [`PcapWriter`] writes frames back, [`Recorder`]
-//! keeps those of a source in a folder. Memory is bounded whatever
+//! keeps those of a source in a folder, [`Paced`] hands those of a file over as an interface would. Memory is bounded whatever
 //! the files hold: a batch by [`FrameBatch::BYTES`] and its longest frame, merging by a budget for open files.
 //!
 //! ```no_run
@@ -40,6 +40,8 @@ mod link;
 #[cfg(target_os = "linux")]
 mod live;
 mod merge;
+mod pace;
+mod paced;
 mod pcap;
 mod pcapng;
 mod recorder;
@@ -60,6 +62,8 @@ pub use live::{
     InterfaceInfo, InterfaceStatus, LiveConfig, LiveError, LiveEvent, LiveSource, LiveStatus, Offload, interfaces,
     offloads,
 };
+pub use pace::{Pace, PaceError, Speed};
+pub use paced::{PaceStatus, Paced, ShortenedSilence};
 pub use recorder::{Recorder, RecorderEvent, Rotation};
 pub use report::{Compression, Format, InputReport};
 pub use source::{Position, Progress, Source};

@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use lapwing_alert::{Alert, AlertConfig};
-use lapwing_capture::{FrameBatch, InputReport, Inputs, LinkType, Position, Progress, Source, SourceError, Timestamp};
+use lapwing_capture::{
+    FrameBatch, InputReport, Inputs, LinkType, Paced, Position, Progress, Source, SourceError, Timestamp,
+};
 use lapwing_detect::signature::shipped;
 use lapwing_engine::{Control, Detecting, Heard, PipelineConfig, Watcher, Watching, run};
 
@@ -124,11 +126,14 @@ impl Watcher for LastRevisions {
 }
 
 fn watched(frames: &[Kept], manner: Manner) -> BTreeMap<String, Alert> {
+    watched_from(&mut Frames::new(frames, manner))
+}
+
+fn watched_from(source: &mut dyn Source) -> BTreeMap<String, Alert> {
     let local = Arc::default();
     let (detecting, scoring, _) = Detecting::new(&local, &shipped(), Vec::new(), AlertConfig::default());
     let mut stage = Watching::new(detecting, LastRevisions::default(), Arc::default(), Heard::default);
-    let mut source = Frames::new(frames, manner);
-    let ran = run(&mut source, &PipelineConfig::default(), &scoring, &mut stage, &Control::default());
+    let ran = run(source, &PipelineConfig::default(), &scoring, &mut stage, &Control::default());
     assert!(ran.error.is_none());
     stage.finish(ran.span.map(|(_, last)| last)).0.0
 }
@@ -194,6 +199,22 @@ fn what_is_heard_live_gives_the_alerts_of_its_capture() {
         );
     }
     assert!(alerts > 50, "{alerts}");
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn a_capture_at_its_own_pace_gives_the_alerts_of_its_scan() {
+    let mut wrong = Vec::new();
+    for capture in captures() {
+        let frames = read(&capture);
+        let name = capture.parent().unwrap().file_name().unwrap().to_string_lossy().into_owned();
+        for speed in ["max", "2000"] {
+            let source = Frames::new(&frames, Manner::File);
+            let paced = watched_from(&mut Paced::new(source, speed.parse().unwrap(), Arc::default(), |_| {}));
+            let different = differences(&paced, &scanned(&frames)).into_iter();
+            wrong.extend(different.map(|what| format!("{name} at {speed}: {what}")));
+        }
+    }
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
