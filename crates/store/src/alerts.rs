@@ -3,6 +3,7 @@
 use lapwing_alert::{Alert, Status, Suppressions};
 use lapwing_capture::Timestamp;
 
+use crate::cursor::{Cursor, List};
 use crate::query::limit_clause;
 use crate::sql::{Conditions, Sql, containing, rows};
 use crate::{AlertQuery, Change, Page, StoreError, audit};
@@ -55,7 +56,10 @@ pub(crate) fn keep(sql: &mut dyn Sql, alert: &Alert, suppressions: &Suppressions
 
 /// The alerts asked for, latest first.
 pub(crate) fn find(sql: &mut dyn Sql, query: &AlertQuery) -> Result<Page<Alert>, StoreError> {
-    let conditions = conditions(query);
+    let mut conditions = conditions(query);
+    if let Some(cursor) = Cursor::of(query.after.as_ref(), List::Alerts)? {
+        conditions.go_on("last_seen", "id >", cursor, cursor.name.as_str());
+    }
     let statement = format!(
         "SELECT {COLUMNS} FROM alerts{} ORDER BY last_seen DESC, id{}",
         conditions.clause(),
@@ -66,7 +70,8 @@ pub(crate) fn find(sql: &mut dyn Sql, query: &AlertQuery) -> Result<Page<Alert>,
         alerts.push(alert(row)?);
         Ok(())
     })?;
-    Ok(Page::new(alerts, query.limit))
+    let end = |last: &Alert| Cursor::new(List::Alerts, last.last_seen, last.id.as_str());
+    Ok(Page::new(alerts, query.limit, end))
 }
 
 /// Hands every alert kept, suppressed or not, to `each`.
@@ -121,7 +126,7 @@ pub(crate) fn expire_some(sql: &mut dyn Sql, count: usize) -> Result<u64, StoreE
     sql.execute(&statement, &[])
 }
 
-fn conditions(query: &AlertQuery) -> Conditions {
+pub(crate) fn conditions(query: &AlertQuery) -> Conditions {
     let mut conditions = Conditions::default();
     if let Some(device) = &query.device {
         conditions.add("device = ?", device.as_str());
@@ -132,12 +137,11 @@ fn conditions(query: &AlertQuery) -> Conditions {
     if let Some(until) = query.time.until {
         conditions.add("first_seen < ?", until.micros());
     }
-    if let Some(kind) = &query.kind {
-        conditions.add("kind = ?", kind.as_str());
-    }
+    conditions.add_one_of("kind", query.kinds.iter().map(String::as_str));
     if let Some(severity) = query.severity {
         conditions.add("severity >= ?", severity as i64);
     }
+    conditions.add_one_of("severity", query.severities.iter().map(|severity| *severity as i64));
     if let Some(status) = query.status {
         conditions.add("status = ?", status.as_str());
     }

@@ -8,6 +8,7 @@ use lapwing_capture::Timestamp;
 use lapwing_protocol::transport;
 use serde::{Deserialize, Serialize};
 
+use crate::cursor::{Cursor, List};
 use crate::query::limit_clause;
 use crate::sql::{Conditions, Sql, containing, count, rows};
 use crate::time::text;
@@ -52,6 +53,12 @@ pub struct DeviceRecord {
     pub peers: Vec<PeerRecord>,
     /// Bytes by hour of the day, UTC.
     pub hours: Vec<HourRecord>,
+    /// What people call it, for who shows it: kept apart.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// What people say of it.
+    #[serde(default)]
+    pub note: Option<String>,
     /// What a later run needs to go on with it, where the run that told it wants that.
     #[serde(skip)]
     pub memory: Option<Memory>,
@@ -119,6 +126,8 @@ impl DeviceRecord {
             hours: hours
                 .map(|(hour, volume)| HourRecord { hour, sent_bytes: volume.sent, received_bytes: volume.received })
                 .collect(),
+            name: None,
+            note: None,
             memory: None,
         }
     }
@@ -225,30 +234,54 @@ pub(crate) fn find(sql: &mut dyn Sql, query: &DeviceQuery) -> Result<Page<Device
         conditions.add("d.words LIKE ? ESCAPE '\\'", containing(&format!(" {device} ")));
     }
     if let Some(text) = &query.text {
-        conditions.add("d.words LIKE ? ESCAPE '\\'", containing(text));
+        conditions.add("(d.words LIKE ? ESCAPE '\\' OR n.words LIKE ? ESCAPE '\\')", containing(text));
     }
+    if let Some(cursor) = Cursor::of(query.after.as_ref(), List::Devices)? {
+        conditions.go_on("d.last_seen", "d.id >", cursor, cursor.name.as_str());
+    }
+    let end = |last: &DeviceRecord| Cursor::new(List::Devices, last.last_seen, last.id.as_str());
+    Ok(Page::new(select(sql, &conditions, query.limit)?, query.limit, end))
+}
+
+/// The device of that id.
+pub(crate) fn get(sql: &mut dyn Sql, id: &str) -> Result<DeviceRecord, StoreError> {
+    let mut conditions = Conditions::default();
+    conditions.add("d.id = ?", id);
+    let found = select(sql, &conditions, None)?.into_iter().next();
+    found.ok_or_else(|| StoreError::NotFound { what: "device", id: id.to_owned() })
+}
+
+/// The devices `d` with what people say `n` of them that fulfil the conditions; counts are summed for those only.
+fn select(sql: &mut dyn Sql, conditions: &Conditions, limit: Option<usize>) -> Result<Vec<DeviceRecord>, StoreError> {
+    const COLUMNS: &str = "p.id, p.document, p.first_seen, p.last_seen, p.name, p.note";
     let statement = format!(
-        "SELECT d.id, d.document, d.first_seen, d.last_seen, CAST(SUM(r.flows) AS BIGINT), \
-         CAST(SUM(r.bytes_sent) AS BIGINT), CAST(SUM(r.bytes_received) AS BIGINT) \
-         FROM devices d JOIN device_runs r ON r.device = d.id{} \
-         GROUP BY d.id, d.document, d.first_seen, d.last_seen ORDER BY d.last_seen DESC, d.id{}",
+        "SELECT {COLUMNS}, CAST(SUM(r.flows) AS BIGINT), CAST(SUM(r.bytes_sent) AS BIGINT), \
+         CAST(SUM(r.bytes_received) AS BIGINT) FROM \
+         (SELECT d.id, d.document, d.first_seen, d.last_seen, n.name, n.note FROM devices d \
+         LEFT JOIN device_names n ON n.device = d.id{} ORDER BY d.last_seen DESC, d.id{}) p \
+         JOIN device_runs r ON r.device = p.id GROUP BY {COLUMNS} ORDER BY p.last_seen DESC, p.id",
         conditions.clause(),
-        limit_clause(query.limit)
+        limit_clause(limit)
     );
     let found = rows(sql, &statement, &conditions.values)?;
     let devices = found.into_iter().map(|mut row| {
         let id = row.text(0);
-        let device: DeviceRecord = serde_json::from_str(&row.text(1)).map_err(|error| damaged(&id, &error))?;
         Ok(DeviceRecord {
             first_seen: Timestamp::from_micros(row.integer(2)),
             last_seen: Timestamp::from_micros(row.integer(3)),
-            flows: row.count(4),
-            sent_bytes: row.count(5),
-            received_bytes: row.count(6),
-            ..device
+            name: row.optional_text(4),
+            note: row.optional_text(5),
+            flows: row.count(6),
+            sent_bytes: row.count(7),
+            received_bytes: row.count(8),
+            ..parse(&id, &row.text(1))?
         })
     });
-    Ok(Page::new(devices.collect::<Result<_, StoreError>>()?, query.limit))
+    devices.collect()
+}
+
+pub(crate) fn parse(id: &str, document: &str) -> Result<DeviceRecord, StoreError> {
+    serde_json::from_str(document).map_err(|error| damaged(id, &error))
 }
 
 fn damaged(id: &str, error: &serde_json::Error) -> StoreError {

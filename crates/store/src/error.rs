@@ -59,6 +59,9 @@ pub enum StoreError {
     /// The request makes no sense.
     #[error("{0}")]
     Refused(String),
+    /// The request makes sense, but not as things are: a name is taken, a limit reached.
+    #[error("{0}")]
+    Conflict(String),
 }
 
 impl StoreError {

@@ -7,16 +7,17 @@ use crate::sql::{Database, rows};
 pub(crate) type Migration = (&'static str, &'static str);
 
 /// The migrations of SQLite, oldest first. A published one is never changed: what is wrong with it is put right by the next.
-pub(crate) const SQLITE: &[Migration] = &[ALERTS, DEVICES_AND_TRAFFIC, MEMORY];
+pub(crate) const SQLITE: &[Migration] = &[ALERTS, DEVICES_AND_TRAFFIC, MEMORY, SERVING];
 
 /// Those of PostgreSQL, which keeps flows too.
 pub(crate) const POSTGRES: &[Migration] =
-    &[ALERTS, DEVICES_AND_TRAFFIC, ("0003_flows", include_str!("../migrations/0003_flows.sql")), MEMORY];
+    &[ALERTS, DEVICES_AND_TRAFFIC, ("0003_flows", include_str!("../migrations/0003_flows.sql")), MEMORY, SERVING];
 
 const ALERTS: Migration = ("0001_alerts", include_str!("../migrations/0001_alerts.sql"));
 const DEVICES_AND_TRAFFIC: Migration =
     ("0002_devices_and_traffic", include_str!("../migrations/0002_devices_and_traffic.sql"));
 const MEMORY: Migration = ("0004_memory", include_str!("../migrations/0004_memory.sql"));
+const SERVING: Migration = ("0005_serving", include_str!("../migrations/0005_serving.sql"));
 
 /// Brings the database to the version of this program.
 ///

@@ -4,6 +4,8 @@ use lapwing_alert::Status;
 use lapwing_capture::Timestamp;
 use lapwing_detect::Severity;
 
+use crate::Cursor;
+
 /// From a moment on, up to but without another; open where it is `None`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TimeRange {
@@ -39,10 +41,12 @@ pub struct AlertQuery {
     pub device: Option<String>,
     /// With this host among those concerned.
     pub peer: Option<String>,
-    /// Of this kind.
-    pub kind: Option<String>,
+    /// Of one of these kinds; of any where it is empty.
+    pub kinds: Vec<String>,
     /// This severe or worse.
     pub severity: Option<Severity>,
+    /// Of one of these severities; of any where it is empty.
+    pub severities: Vec<Severity>,
     /// In this state.
     pub status: Option<Status>,
     /// Those that nobody has acknowledged or closed.
@@ -53,6 +57,8 @@ pub struct AlertQuery {
     pub suppressed: bool,
     /// At most so many; `None` for all.
     pub limit: Option<usize>,
+    /// Those behind the end of the page before.
+    pub after: Option<Cursor>,
 }
 
 /// Which devices: those to which everything applies that is set, the one seen last first.
@@ -62,10 +68,29 @@ pub struct DeviceQuery {
     pub time: TimeRange,
     /// With this address or link-layer address.
     pub device: Option<String>,
-    /// With this in address, link-layer address or maker; capitals or not.
+    /// With this in address, link-layer address, maker, name or note; capitals or not.
     pub text: Option<String>,
     /// At most so many; `None` for all.
     pub limit: Option<usize>,
+    /// Those behind the end of the page before.
+    pub after: Option<Cursor>,
+}
+
+/// Which changes that people made: those to which everything applies that is set, the latest first.
+#[derive(Clone, Debug, Default)]
+pub struct AuditQuery {
+    /// Made in this time.
+    pub time: TimeRange,
+    /// By exactly this account or person.
+    pub who: Option<String>,
+    /// To exactly this: the id of an alert, device or suppression, the name of an account.
+    pub subject: Option<String>,
+    /// With this in who, action, subject or detail; capitals or not.
+    pub text: Option<String>,
+    /// At most so many; `None` for all.
+    pub limit: Option<usize>,
+    /// Those behind the end of the page before.
+    pub after: Option<Cursor>,
 }
 
 /// A result that may have been cut off at the limit.
@@ -73,16 +98,17 @@ pub struct DeviceQuery {
 pub struct Page<T> {
     /// What was found.
     pub items: Vec<T>,
-    /// Whether there is more.
-    pub cut: bool,
+    /// Where to go on, if there is more.
+    pub next: Option<Cursor>,
 }
 
 impl<T> Page<T> {
-    /// From up to one more than the limit.
-    pub(crate) fn new(mut items: Vec<T>, limit: Option<usize>) -> Self {
+    /// From up to one more than the limit; `end` says where a page ends that has this item last.
+    pub(crate) fn new(mut items: Vec<T>, limit: Option<usize>, end: impl FnOnce(&T) -> Cursor) -> Self {
         let cut = limit.is_some_and(|limit| items.len() > limit);
         items.truncate(limit.unwrap_or(usize::MAX));
-        Self { items, cut }
+        let next = if cut { items.last().map(end) } else { None };
+        Self { items, next }
     }
 }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 use lapwing_capture::Timestamp;
 
 use crate::flows::FlowLog;
-use crate::sql::{Database, rows};
-use crate::{StoreError, alerts, traffic};
+use crate::sql::{Database, Sql, rows};
+use crate::{StoreError, access, alerts, audit, traffic, uploads};
 
 /// How much is kept. Raw flows go first: roll-ups, devices and alerts say the same in less room.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,6 +35,28 @@ impl Freed {
     pub fn any(&self) -> bool {
         *self != Self::default()
     }
+}
+
+/// What had expired.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Expired {
+    /// Sessions.
+    pub sessions: u64,
+    /// API tokens.
+    pub tokens: u64,
+    /// Entries of the audit trail.
+    pub audit: u64,
+    /// Ids of uploads, whose files the caller removes.
+    pub uploads: Vec<String>,
+}
+
+pub(crate) fn expire(sql: &mut dyn Sql, now: Timestamp) -> Result<Expired, StoreError> {
+    Ok(Expired {
+        sessions: access::expire_sessions(sql, now)?,
+        tokens: access::expire_tokens(sql, now)?,
+        audit: audit::expire(sql)?,
+        uploads: uploads::expire(sql, now)?,
+    })
 }
 
 pub(crate) fn retain(

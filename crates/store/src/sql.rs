@@ -132,6 +132,16 @@ impl Conditions {
         self.text.push_str(condition);
     }
 
+    /// Adds that the column has one of these values; nothing where there are none.
+    pub(crate) fn add_one_of(&mut self, column: &str, values: impl IntoIterator<Item = impl Into<Value>>) {
+        let before = self.values.len();
+        self.values.extend(values.into_iter().map(Into::into));
+        let places: Vec<String> = (before + 1..=self.values.len()).map(|place| format!("?{place}")).collect();
+        if !places.is_empty() {
+            self.add_plain(&format!("{column} IN ({})", places.join(", ")));
+        }
+    }
+
     /// The `WHERE` clause; empty if there is no condition.
     pub(crate) fn clause(&self) -> &str {
         &self.text
@@ -162,9 +172,11 @@ mod tests {
         conditions.add("device = ?", "a");
         conditions.add_plain("suppressed_by IS NULL");
         conditions.add("(kind = ? OR words LIKE ?)", "b");
+        conditions.add_one_of("severity", [3, 4]);
+        conditions.add_one_of("status", Vec::<&str>::new());
         assert_eq!(
             conditions.clause(),
-            " WHERE device = ?1 AND suppressed_by IS NULL AND (kind = ?2 OR words LIKE ?2)"
+            " WHERE device = ?1 AND suppressed_by IS NULL AND (kind = ?2 OR words LIKE ?2) AND severity IN (?3, ?4)"
         );
     }
 

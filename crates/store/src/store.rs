@@ -14,14 +14,14 @@ use crate::audit::Change;
 use crate::flows::{FlowFolder, FlowLog, FlowTable, Mark};
 use crate::migrate::{self, migrate};
 use crate::postgres::Postgres;
-use crate::retention::{self, Freed, Keep};
-use crate::sql::Database;
+use crate::retention::{self, Expired, Freed, Keep};
+use crate::sql::{Database, Sql};
 use crate::sqlite::Sqlite;
 use crate::suppressions::KeptSuppression;
 use crate::traffic::{self, RollUp, Traffic};
 use crate::{
-    AlertQuery, AuditEntry, DeviceQuery, DeviceRecord, FlowQuery, FlowRow, Page, StoreError, Talker, TimeRange,
-    TrafficPoint, alerts, audit, devices, suppressions,
+    AlertQuery, DeviceQuery, DeviceRecord, FlowQuery, FlowRow, Page, StoreError, Talker, TimeRange, TrafficPoint,
+    alerts, audit, devices, suppressions,
 };
 
 /// The database's file in the store's folder.
@@ -74,22 +74,43 @@ impl Store {
         Ok(Self { database: Arc::new(database), flows: Box::new(flows), rolling: Mutex::default(), settings })
     }
 
+    /// Does the work on one consistent state.
+    pub(crate) fn read<T>(&self, mut work: impl FnMut(&mut dyn Sql) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let mut done = None;
+        self.database.read(&mut |sql| {
+            done = Some(work(sql)?);
+            Ok(())
+        })?;
+        Ok(done.expect("a transaction succeeds when its work is done"))
+    }
+
+    /// Does the work in one transaction, which is undone if it fails.
+    pub(crate) fn write<T>(
+        &self,
+        mut work: impl FnMut(&mut dyn Sql) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut done = None;
+        self.database.write(&mut |sql| {
+            done = Some(work(sql)?);
+            Ok(())
+        })?;
+        Ok(done.expect("a transaction succeeds when its work is done"))
+    }
+
     /// Keeps alerts, each in its latest revision, and marks those that a suppression hides; returns how many were new or
     /// changed. Keeping the same alert again changes nothing.
     ///
     /// # Errors
     /// When the database cannot be written; then none of them is kept.
     pub fn put_alerts(&self, alerts: &[Alert]) -> Result<u64, StoreError> {
-        let mut changed = 0;
-        self.database.write(&mut |sql| {
-            changed = 0;
+        self.write(|sql| {
             let suppressions = suppressions::load(sql, &self.settings.local)?;
+            let mut changed = 0;
             for alert in alerts {
                 changed += u64::from(alerts::keep(sql, alert, &suppressions)?);
             }
-            Ok(())
-        })?;
-        Ok(changed)
+            Ok(changed)
+        })
     }
 
     /// The alerts asked for, latest first.
@@ -97,12 +118,7 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub fn alerts(&self, query: &AlertQuery) -> Result<Page<Alert>, StoreError> {
-        let mut page = None;
-        self.database.read(&mut |sql| {
-            page = Some(alerts::find(sql, query)?);
-            Ok(())
-        })?;
-        Ok(page.unwrap_or(Page { items: Vec::new(), cut: false }))
+        self.read(|sql| alerts::find(sql, query))
     }
 
     /// The alert of that id.
@@ -110,12 +126,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotFound`], or when the database cannot be read.
     pub fn alert(&self, id: &str) -> Result<Alert, StoreError> {
-        let mut found = Err(StoreError::NotFound { what: "alert", id: id.to_owned() });
-        self.database.read(&mut |sql| {
-            found = alerts::get(sql, id);
-            Ok(())
-        })?;
-        found
+        self.read(|sql| alerts::get(sql, id))
     }
 
     /// Moves alerts to another state, all or none, and notes who did.
@@ -123,7 +134,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotFound`], or when the database cannot be written.
     pub fn set_status(&self, ids: &[String], status: Status, change: Change<'_>) -> Result<(), StoreError> {
-        self.database.write(&mut |sql| {
+        self.write(|sql| {
             for id in ids {
                 alerts::set_status(sql, id, status, change.who, change.at)?;
                 audit::note(sql, change, "alert status", id, status.as_str())?;
@@ -137,12 +148,7 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub fn suppressions(&self) -> Result<Suppressions, StoreError> {
-        let mut loaded = Suppressions::default();
-        self.database.read(&mut |sql| {
-            loaded = suppressions::load(sql, &self.settings.local)?;
-            Ok(())
-        })?;
-        Ok(loaded)
+        self.read(|sql| suppressions::load(sql, &self.settings.local))
     }
 
     /// Every suppression with what it hides.
@@ -150,12 +156,7 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub fn list_suppressions(&self) -> Result<Vec<KeptSuppression>, StoreError> {
-        let mut list = Vec::new();
-        self.database.read(&mut |sql| {
-            list = suppressions::list(sql)?;
-            Ok(())
-        })?;
-        Ok(list)
+        self.read(suppressions::list)
     }
 
     /// What a suppression would hide of the alerts that are there.
@@ -163,12 +164,7 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub fn preview(&self, suppression: &Suppression) -> Result<Preview, StoreError> {
-        let mut hidden = Preview::default();
-        self.database.read(&mut |sql| {
-            hidden = suppressions::preview(sql, suppression, &self.settings.local)?;
-            Ok(())
-        })?;
-        Ok(hidden)
+        self.read(|sql| suppressions::preview(sql, suppression, &self.settings.local))
     }
 
     /// Keeps a suppression; it hides past alerts too. Returns what it matches of them.
@@ -176,13 +172,12 @@ impl Store {
     /// # Errors
     /// [`StoreError::Refused`] when it names nothing, or when the database cannot be written.
     pub fn add_suppression(&self, suppression: &Suppression, change: Change<'_>) -> Result<Preview, StoreError> {
-        let mut hidden = Preview::default();
-        self.database.write(&mut |sql| {
-            hidden = suppressions::add(sql, suppression, &self.settings.local)?;
+        self.write(|sql| {
+            let hidden = suppressions::add(sql, suppression, &self.settings.local)?;
             let detail = format!("{}: {}", suppression.matcher, suppression.reason);
-            audit::note(sql, change, "suppression added", &suppression.id, &detail)
-        })?;
-        Ok(hidden)
+            audit::note(sql, change, "suppression added", &suppression.id, &detail)?;
+            Ok(hidden)
+        })
     }
 
     /// Lets a suppression go; returns how many alerts are shown again.
@@ -190,12 +185,11 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotFound`], or when the database cannot be written.
     pub fn remove_suppression(&self, id: &str, change: Change<'_>) -> Result<u64, StoreError> {
-        let mut shown = 0;
-        self.database.write(&mut |sql| {
-            shown = suppressions::remove(sql, id, &self.settings.local)?;
-            audit::note(sql, change, "suppression removed", id, "")
-        })?;
-        Ok(shown)
+        self.write(|sql| {
+            let shown = suppressions::remove(sql, id, &self.settings.local)?;
+            audit::note(sql, change, "suppression removed", id, "")?;
+            Ok(shown)
+        })
     }
 
     /// Keeps one alert: see [`Store::put_alerts`].
@@ -212,7 +206,7 @@ impl Store {
     /// # Errors
     /// When the database cannot be written; then nothing is changed.
     pub fn put_devices(&self, run: Timestamp, seen: &[DeviceRecord]) -> Result<(), StoreError> {
-        self.database.write(&mut |sql| seen.iter().try_for_each(|device| devices::put(sql, run, device)))
+        self.write(|sql| seen.iter().try_for_each(|device| devices::put(sql, run, device)))
     }
 
     /// Keeps flows that have ended, all or none, and adds them to the roll-ups.
@@ -256,12 +250,7 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub fn traffic(&self, range: TimeRange, minutes: u32) -> Result<Vec<TrafficPoint>, StoreError> {
-        let mut points = Vec::new();
-        self.database.read(&mut |sql| {
-            points = traffic::points(sql, range, minutes)?;
-            Ok(())
-        })?;
-        Ok(points)
+        self.read(|sql| traffic::points(sql, range, minutes))
     }
 
     /// Who sent and received most, in the hours that `range` touches; over more than three days, in the days.
@@ -269,12 +258,7 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub fn talkers(&self, range: TimeRange, limit: usize) -> Result<Vec<Talker>, StoreError> {
-        let mut talkers = Vec::new();
-        self.database.read(&mut |sql| {
-            talkers = traffic::talkers(sql, range, limit)?;
-            Ok(())
-        })?;
-        Ok(talkers)
+        self.read(|sql| traffic::talkers(sql, range, limit))
     }
 
     /// The devices asked for, the one seen last first.
@@ -282,12 +266,15 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub fn devices(&self, query: &DeviceQuery) -> Result<Page<DeviceRecord>, StoreError> {
-        let mut page = None;
-        self.database.read(&mut |sql| {
-            page = Some(devices::find(sql, query)?);
-            Ok(())
-        })?;
-        Ok(page.unwrap_or(Page { items: Vec::new(), cut: false }))
+        self.read(|sql| devices::find(sql, query))
+    }
+
+    /// The device of that id.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`], or when the database cannot be read.
+    pub fn device(&self, id: &str) -> Result<DeviceRecord, StoreError> {
+        self.read(|sql| devices::get(sql, id))
     }
 
     /// Notes that the run of that name watches live, so that a later one can go on with it.
@@ -295,7 +282,7 @@ impl Store {
     /// # Errors
     /// When the database cannot be written.
     pub fn note_live(&self, run: Timestamp) -> Result<(), StoreError> {
-        self.database.write(&mut |sql| devices::note_live(sql, run))
+        self.write(|sql| devices::note_live(sql, run))
     }
 
     /// What the latest run that watched live knew of devices: when it began, and the `most` that were seen last, those first.
@@ -303,25 +290,7 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub fn remembered(&self, most: usize) -> Result<Option<(Timestamp, Vec<Memory>)>, StoreError> {
-        let mut found = None;
-        self.database.read(&mut |sql| {
-            found = devices::remembered(sql, most)?;
-            Ok(())
-        })?;
-        Ok(found)
-    }
-
-    /// Who changed what, the latest first.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub fn audit(&self, limit: Option<usize>) -> Result<Vec<AuditEntry>, StoreError> {
-        let mut entries = Vec::new();
-        self.database.read(&mut |sql| {
-            entries = audit::list(sql, limit)?;
-            Ok(())
-        })?;
-        Ok(entries)
+        self.read(|sql| devices::remembered(sql, most))
     }
 
     /// Lets go of what is too old at `now`, or too much: see [`Keep`].
@@ -330,6 +299,16 @@ impl Store {
     /// When a file cannot be removed or the database cannot be written.
     pub fn retain(&self, now: Timestamp) -> Result<Freed, StoreError> {
         retention::retain(self.database.as_ref(), self.flows.as_ref(), &self.settings.keep, now)
+    }
+
+    /// Lets go of sessions, tokens and uploads that have expired at `now`, and of the earliest entries of a long audit trail.
+    /// Unlike [`Store::retain`], which goes by the time of traffic, this goes by the clock on the wall: what was captured must
+    /// not log anybody out.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn expire(&self, now: Timestamp) -> Result<Expired, StoreError> {
+        self.write(|sql| retention::expire(sql, now))
     }
 
     /// Asks the disk to hold the flows that it was given. Says also if a segment could not be made since the last time.

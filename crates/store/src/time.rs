@@ -17,3 +17,15 @@ pub(crate) mod text {
         from_rfc3339(&text).ok_or_else(|| D::Error::custom(format!("'{text}' is not an RFC 3339 time")))
     }
 }
+
+/// As RFC 3339, or nothing.
+pub(crate) mod optional {
+    use lapwing_alert::rfc3339;
+    use lapwing_capture::Timestamp;
+    use serde::{Serialize, Serializer};
+
+    #[expect(clippy::ref_option, reason = "serde passes fields by reference")]
+    pub(crate) fn serialize<S: Serializer>(time: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+        time.map(rfc3339).serialize(serializer)
+    }
+}

@@ -37,6 +37,19 @@ claims! {
     traffic_and_talkers_are_those_of_the_flows
     a_recorder_writes_everything_it_was_handed
     old_alerts_expire
+    an_account_has_a_plain_name_that_nobody_else_has
+    the_last_admin_stays
+    a_session_ends_with_what_it_rests_on
+    a_refresh_token_that_comes_twice_ends_its_session
+    a_token_may_what_its_owner_may_and_no_more
+    uploads_are_kept_until_they_expire
+    what_people_call_a_device_outlives_what_is_seen_of_it
+    the_audit_trail_is_found_by_everything_that_is_asked
+    pages_of_alerts_show_each_once
+    pages_of_devices_show_each_once
+    pages_of_flows_show_each_once
+    pages_of_the_audit_trail_show_each_once
+    a_cursor_of_another_list_is_refused
 }
 
 #[test]

@@ -55,13 +55,14 @@ impl Alerts {
             time: self.time.range(),
             device: self.device.clone(),
             peer: self.peer.clone(),
-            kind: self.kind.clone(),
+            kinds: self.kind.iter().cloned().collect(),
             severity: self.severity,
             status: self.status,
             unseen: self.unseen,
             text: self.text.clone(),
             suppressed: self.suppressed,
             limit: self.result.limit(),
+            ..AlertQuery::default()
         };
         let page = self.result.store.open()?.alerts(&query)?;
         let mut out = self.result.open()?;
@@ -72,7 +73,7 @@ impl Alerts {
             Format::Csv => format::write_csv(&page.items, &mut out)?,
         }
         out.finish()?;
-        self.result.tell_cut(page.cut);
+        self.result.tell_cut(page.next.is_some());
         Ok(())
     }
 }

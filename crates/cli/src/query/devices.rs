@@ -19,7 +19,7 @@ pub(super) struct Devices {
     /// With this address or link-layer address
     #[arg(long, value_name = "HOST")]
     device: Option<String>,
-    /// With this text in address, link-layer address or maker
+    /// With this text in address, link-layer address, maker, name or note
     #[arg(long)]
     text: Option<String>,
 }
@@ -31,6 +31,7 @@ impl Devices {
             device: self.device.as_ref().map(|device| device.to_lowercase()),
             text: self.text.clone(),
             limit: self.result.limit(),
+            ..DeviceQuery::default()
         };
         let mut page = self.result.store.open()?.devices(&query)?;
         note_places(&mut page.items, &self.result.store.places()?);
@@ -41,13 +42,14 @@ impl Devices {
         } else {
             self.result.write(&page.items, NAMES, cells)?;
         }
-        self.result.tell_cut(page.cut);
+        self.result.tell_cut(page.next.is_some());
         Ok(())
     }
 }
 
-const NAMES: [&str; 11] = [
+const NAMES: [&str; 12] = [
     "id",
+    "name",
     "address",
     "mac",
     "maker",
@@ -60,9 +62,10 @@ const NAMES: [&str; 11] = [
     "uses",
 ];
 
-fn cells(device: &DeviceRecord) -> [String; 11] {
+fn cells(device: &DeviceRecord) -> [String; 12] {
     [
         device.id.clone(),
+        device.name.clone().unwrap_or_default(),
         device.address.clone().unwrap_or_default(),
         device.mac.clone().unwrap_or_default(),
         device.maker.clone().unwrap_or_default(),

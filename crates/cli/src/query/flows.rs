@@ -45,6 +45,7 @@ impl Flows {
             protocol: self.protocol.clone(),
             uid: self.uid.clone(),
             limit: self.result.limit(),
+            ..FlowQuery::default()
         };
         let store = self.result.store.open()?;
         let format = self.result.format();
@@ -64,7 +65,7 @@ impl Flows {
             Format::Table => table::write(SHOWN, page.items.iter().map(cells).collect(), &mut out)?,
         }
         out.finish()?;
-        self.result.tell_cut(page.cut);
+        self.result.tell_cut(page.next.is_some());
         Ok(())
     }
 }

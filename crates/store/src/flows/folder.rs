@@ -228,11 +228,15 @@ impl FlowLog for FlowFolder {
     }
 
     fn find(&self, query: &FlowQuery) -> Result<Page<FlowRow>, StoreError> {
-        let most = query.limit.map_or(usize::MAX, |limit| limit.saturating_add(1));
+        query.check()?;
+        let most = query.most();
         let mut found: Vec<FlowRow> = Vec::new();
         for (hour, stems) in self.list()?.into_iter().rev() {
             if query.time.from.is_some_and(|from| from >= Timestamp::from_seconds((hour + 1) * HOUR)) {
                 break;
+            }
+            if query.after.as_ref().is_some_and(|cursor| hour > hour_of(cursor.time)) {
+                continue;
             }
             self.read_hour(&stems, query, most, &mut |row| {
                 found.push(row);
@@ -247,7 +251,7 @@ impl FlowLog for FlowFolder {
                 break;
             }
         }
-        Ok(Page::new(found, query.limit))
+        Ok(query.page(found))
     }
 
     fn for_each(

@@ -1,9 +1,11 @@
 //! Which flows are asked for.
 
+use std::cmp::Reverse;
 use std::net::IpAddr;
 
 use super::row::{Cell, FlowRow};
-use crate::TimeRange;
+use crate::cursor::List;
+use crate::{Cursor, Page, StoreError, TimeRange};
 
 /// Which flows: those to which everything applies that is set, the one that ended last first.
 #[derive(Clone, Debug, Default)]
@@ -20,9 +22,20 @@ pub struct FlowQuery {
     pub protocol: Option<String>,
     /// Of this uid.
     pub uid: Option<String>,
+    /// Of this application protocol, in Zeek's words: `http`, `ssl`, `dns`.
+    pub service: Option<String>,
+    /// In this state, in Zeek's words: `SF`, `S0`, `REJ`.
+    pub state: Option<String>,
+    /// With this in an address, the service, the uid or the Community ID; capitals or not.
+    pub text: Option<String>,
     /// At most so many; `None` for all.
     pub limit: Option<usize>,
+    /// Those behind the end of the page before.
+    pub after: Option<Cursor>,
 }
+
+/// The columns that [`FlowQuery::text`] is looked for in.
+pub(crate) const SEARCHED: [&str; 5] = ["id.orig_h", "id.resp_h", "service", "uid", "community_id"];
 
 impl FlowQuery {
     /// What is asked of a flow, first what leaves the fewest.
@@ -32,6 +45,10 @@ impl FlowQuery {
             (self.device.is_some() || self.peer.is_some(), Condition::Ends),
             (self.port.is_some(), Condition::Port),
             (self.protocol.is_some(), Condition::Protocol),
+            (self.state.is_some(), Condition::State),
+            (self.service.is_some(), Condition::Service),
+            (self.after.is_some(), Condition::After),
+            (self.text.is_some(), Condition::Text),
             (self.time != TimeRange::default(), Condition::Time),
         ];
         asked.into_iter().filter_map(|(asked, condition)| asked.then_some(condition))
@@ -50,11 +67,54 @@ impl FlowQuery {
             },
             Condition::Port => self.port.is_none_or(|port| *row.cell("id.resp_p") == Cell::Port(port)),
             Condition::Protocol => word(&self.protocol, "proto"),
+            Condition::State => word(&self.state, "conn_state"),
+            Condition::Service => word(&self.service, "service"),
+            Condition::After => self.after.as_ref().is_none_or(|cursor| {
+                let (ended, uid) = (row.span().1, row.cell("uid").text());
+                // Those that are like the last one were shown in part: how many, the cursor says.
+                (Reverse(ended), uid) >= (Reverse(cursor.time), cursor.name.clone())
+            }),
+            Condition::Text => self.text.as_ref().is_none_or(|text| {
+                let text = text.to_lowercase();
+                SEARCHED.iter().any(|name| row.cell(name).text().to_lowercase().contains(&text))
+            }),
             Condition::Time => {
                 let (first, last) = row.span();
                 self.time.touches(first, last)
             }
         }
+    }
+
+    /// How many of those it asks for there must be at most to fill a page, with one more and with those that the page before
+    /// showed of the like of its last.
+    pub(crate) fn most(&self) -> usize {
+        let shown = self.after.as_ref().map_or(0, |cursor| cursor.shown);
+        self.limit.map_or(usize::MAX, |limit| limit.saturating_add(1).saturating_add(shown))
+    }
+
+    /// The page of up to [`FlowQuery::most`] rows, in order.
+    pub(crate) fn page(&self, mut rows: Vec<FlowRow>) -> Page<FlowRow> {
+        let key = |row: &FlowRow| (row.span().1, row.cell("uid").text());
+        let before = self.after.as_ref().map(|cursor| ((cursor.time, cursor.name.clone()), cursor.shown));
+        if let Some((end, shown)) = &before {
+            let alike = rows.iter().take(*shown).take_while(|row| key(row) == *end).count();
+            rows.drain(..alike);
+        }
+        let mut page = Page::new(rows, self.limit, |last| {
+            let (ended, uid) = key(last);
+            Cursor::new(List::Flows, ended, uid)
+        });
+        if let Some(next) = &mut page.next {
+            let end = (next.time, next.name.clone());
+            let earlier = before.filter(|(before, _)| *before == end).map_or(0, |(_, shown)| shown);
+            next.shown = earlier + page.items.iter().rev().take_while(|row| key(row) == end).count();
+        }
+        page
+    }
+
+    /// Refuses a cursor of another list.
+    pub(crate) fn check(&self) -> Result<(), StoreError> {
+        Cursor::of(self.after.as_ref(), List::Flows).map(drop)
     }
 
     pub(crate) fn matches(&self, row: &FlowRow) -> bool {
@@ -80,6 +140,10 @@ pub(crate) enum Condition {
     Ends,
     Port,
     Protocol,
+    State,
+    Service,
+    After,
+    Text,
     Time,
 }
 
@@ -91,6 +155,10 @@ impl Condition {
             Self::Ends => &["id.orig_h", "id.resp_h"],
             Self::Port => &["id.resp_p"],
             Self::Protocol => &["proto"],
+            Self::State => &["conn_state"],
+            Self::Service => &["service"],
+            Self::After => &["ts", "duration", "uid"],
+            Self::Text => &SEARCHED,
             Self::Time => &["ts", "duration"],
         }
     }

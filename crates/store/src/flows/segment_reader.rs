@@ -51,7 +51,8 @@ impl<'a> Segment<'a> {
         Ok(Self { reader, places, query })
     }
 
-    /// Hands the rows that are asked for to `each`; of every row group only the `most` that ended last.
+    /// Hands the rows that are asked for to `each`; of every row group only the `most` that ended last, and those that
+    /// ended with the last of them.
     pub(crate) fn read(
         &self,
         most: usize,
@@ -71,9 +72,11 @@ impl<'a> Segment<'a> {
     fn may_hold(&self, group: &dyn RowGroupReader) -> bool {
         let query = self.query;
         let place = |name: &str| column(name).and_then(|place| self.places[place]);
-        if let (Some(until), Some(ts)) = (query.time.until, place("ts"))
-            && let Some(Statistics::Int64(range)) = group.metadata().column(ts).statistics()
-            && range.min_opt().is_some_and(|least| *least >= until.micros())
+        if let Some(Statistics::Int64(range)) = place("ts").and_then(|ts| group.metadata().column(ts).statistics())
+            && let Some(first) = range.min_opt().copied().map(Timestamp::from_micros)
+            && (query.time.until.is_some_and(|until| first >= until)
+                // What ended by then began by then.
+                || query.after.as_ref().is_some_and(|cursor| first > cursor.time))
         {
             return false;
         }
@@ -104,16 +107,15 @@ impl Group<'_> {
             let mut fulfilled = fulfilled.into_iter();
             wanted.retain(|_| fulfilled.next() == Some(true));
         }
-        if wanted.len() > most {
-            let mut latest = Vec::with_capacity(wanted.len());
-            let mut row_of_end = wanted.iter();
-            self.visit(&wanted, Condition::Time.columns(), |row| {
-                latest.extend(row_of_end.next().map(|place| (Reverse(row.span().1), *place)));
-            })?;
-            latest.select_nth_unstable(most);
-            latest.truncate(most);
-            wanted = latest.into_iter().map(|(_, place)| place).collect();
-            wanted.sort_unstable();
+        if wanted.len() > most && most > 0 {
+            let mut ends = Vec::with_capacity(wanted.len());
+            self.visit(&wanted, Condition::Time.columns(), |row| ends.push(Reverse(row.span().1)))?;
+            let mut sorted = ends.clone();
+            let (_, last, _) = sorted.select_nth_unstable(most - 1);
+            let last = *last;
+            // With all that ended at the same moment as the last: which of them comes first, their uids decide.
+            let mut ends = ends.into_iter();
+            wanted.retain(|_| ends.next().is_some_and(|end| end <= last));
         }
         let mut rows = vec![FlowRow::unset(); wanted.len()];
         for place in 0..CONN_FIELDS.len() {

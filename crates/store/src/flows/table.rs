@@ -6,9 +6,10 @@ use lapwing_capture::Timestamp;
 use lapwing_flow::Flow;
 use lapwing_protocol::LocalNetworks;
 
+use super::query::SEARCHED;
 use super::{FlowLog, FlowQuery, FlowRow, Mark};
 use crate::query::limit_clause;
-use crate::sql::{Conditions, Database, Row, Value, rows};
+use crate::sql::{Conditions, Database, Row, Value, containing, rows};
 use crate::{Page, StoreError};
 
 /// Flows that one statement inserts, with eight values each.
@@ -58,12 +59,14 @@ impl FlowLog for FlowTable {
     }
 
     fn find(&self, query: &FlowQuery) -> Result<Page<FlowRow>, StoreError> {
+        query.check()?;
         let mut found = Vec::new();
-        self.read(query, &format!("ended DESC, uid{}", limit_clause(query.limit)), &mut |row| {
+        let most = query.limit.map(|_| query.most().saturating_sub(1));
+        self.read(query, &format!("ended DESC, uid{}", limit_clause(most)), &mut |row| {
             found.push(row);
             Ok(())
         })?;
-        Ok(Page::new(found, query.limit))
+        Ok(query.page(found))
     }
 
     fn for_each(
@@ -149,6 +152,18 @@ fn conditions(query: &FlowQuery) -> Conditions {
     }
     if let Some(uid) = &query.uid {
         conditions.add("uid = ?", uid.as_str());
+    }
+    for (name, word) in [("service", &query.service), ("conn_state", &query.state)] {
+        if let Some(word) = word {
+            conditions.add(&format!("document::jsonb->>'{name}' = ?"), word.as_str());
+        }
+    }
+    if let Some(text) = &query.text {
+        let found = SEARCHED.map(|name| format!("LOWER(document::jsonb->>'{name}') LIKE ? ESCAPE '\\'"));
+        conditions.add(&format!("({})", found.join(" OR ")), containing(text));
+    }
+    if let Some(cursor) = &query.after {
+        conditions.go_on("ended", "uid >=", cursor, cursor.name.as_str());
     }
     conditions
 }

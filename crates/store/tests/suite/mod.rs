@@ -1,5 +1,8 @@
 //! What a store promises, whatever it is kept in: each claim is a function that takes an empty store.
 
+mod access;
+mod pages;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,9 +15,12 @@ use lapwing_detect::{Detection, EvidenceFlow, Severity, Subject, kind_info};
 use lapwing_flow::{ConnState, Endpoint, Flow, Half};
 use lapwing_protocol::{Observation, Observed};
 use lapwing_store::{
-    AlertQuery, Change, DeviceQuery, DeviceRecord, FlowQuery, FlowRow, Keep, Pressure, Recorder, Store, StoreError,
-    StoreSettings, TimeRange, TrafficPoint,
+    AlertQuery, AuditQuery, Change, DeviceQuery, DeviceRecord, DeviceWords, FlowQuery, FlowRow, Keep, Pressure,
+    Recorder, Store, StoreError, StoreSettings, TimeRange, TrafficPoint,
 };
+
+pub(crate) use access::*;
+pub(crate) use pages::*;
 
 pub(crate) fn address(text: &str) -> Address {
     Address::from(text.parse::<IpAddr>().unwrap())
@@ -81,16 +87,20 @@ pub(crate) fn alerts_are_found_by_everything_that_is_asked(store: &Store) {
     assert_eq!(ids(store, &query()), [id(2), id(1), id(0)], "latest first");
     let device = Some("192.168.0.7".to_owned());
     assert_eq!(ids(store, &AlertQuery { device: device.clone(), ..query() }), [id(2), id(0)]);
-    assert_eq!(ids(store, &AlertQuery { kind: Some("beacon".into()), device, ..query() }), [id(2)]);
+    assert_eq!(ids(store, &AlertQuery { kinds: vec!["beacon".into()], device, ..query() }), [id(2)]);
     assert_eq!(ids(store, &AlertQuery { severity: Some(Severity::Critical), ..query() }), [id(1)]);
+    let severities = vec![Severity::Informational, alerts[1].severity];
+    assert_eq!(ids(store, &AlertQuery { severities, ..query() }), [id(1)]);
+    let kinds = vec!["beacon".into(), "port-scan".into(), "x".into()];
+    assert_eq!(ids(store, &AlertQuery { kinds, ..query() }), [id(2), id(0)]);
     assert_eq!(ids(store, &AlertQuery { peer: Some("198.51.100.7".into()), ..query() }).len(), 3);
     assert_eq!(ids(store, &AlertQuery { peer: Some("198.51.100".into()), ..query() }).len(), 0);
     assert_eq!(ids(store, &AlertQuery { text: Some("0.8 TRIED 100%".into()), ..query() }), [id(1)]);
     let time = TimeRange::between(at(50), at(150));
     assert_eq!(ids(store, &AlertQuery { time, ..query() }), [id(1)]);
     let page = store.alerts(&AlertQuery { limit: Some(2), ..query() }).unwrap();
-    assert_eq!((page.items.len(), page.cut), (2, true));
-    assert!(!store.alerts(&AlertQuery { limit: Some(3), ..query() }).unwrap().cut);
+    assert_eq!((page.items.len(), page.next.is_some()), (2, true));
+    assert!(store.alerts(&AlertQuery { limit: Some(3), ..query() }).unwrap().next.is_none());
 }
 
 pub(crate) fn what_people_set_outlives_new_revisions(store: &Store) {
@@ -114,7 +124,8 @@ pub(crate) fn what_people_set_outlives_new_revisions(store: &Store) {
         (Status::Open, None, None),
         "what grew worse is open again"
     );
-    let actions: Vec<String> = store.audit(None).unwrap().into_iter().map(|entry| entry.detail).collect();
+    let actions: Vec<String> =
+        store.audit(&AuditQuery::default()).unwrap().items.into_iter().map(|entry| entry.detail).collect();
     assert_eq!(actions, ["closed", "grew worse: critical"]);
 }
 
@@ -123,7 +134,7 @@ pub(crate) fn what_is_not_there_is_said(store: &Store) {
     assert!(matches!(store.alert("0123"), Err(StoreError::NotFound { .. })));
     assert!(matches!(store.set_status(&nobody, Status::Closed, KIM), Err(StoreError::NotFound { .. })));
     assert!(matches!(store.remove_suppression("0123", KIM), Err(StoreError::NotFound { .. })));
-    assert!(store.audit(None).unwrap().is_empty(), "what did not happen is not noted");
+    assert!(store.audit(&AuditQuery::default()).unwrap().items.is_empty(), "what did not happen is not noted");
 }
 
 fn suppression(port: u16, expires: Option<Timestamp>) -> Suppression {
@@ -148,7 +159,7 @@ pub(crate) fn a_suppression_hides_past_and_future_alerts_until_it_goes(store: &S
 
     assert_eq!(store.remove_suppression(&ssh.id, KIM).unwrap(), 3);
     assert_eq!(ids(store, &AlertQuery::default()).len(), 5);
-    assert_eq!(store.audit(None).unwrap().len(), 2);
+    assert_eq!(store.audit(&AuditQuery::default()).unwrap().items.len(), 2);
 }
 
 pub(crate) fn a_suppression_of_everything_is_refused(store: &Store) {
@@ -172,26 +183,41 @@ pub(crate) fn settings() -> StoreSettings {
     StoreSettings { keep, ..StoreSettings::default() }
 }
 
-pub(crate) fn what_runs_see_of_a_device_adds_up(store: &Store) {
-    let seen = |flows, first, last| DeviceRecord {
-        id: "02:00:00:00:00:01".into(),
-        address: Some("192.168.0.7".into()),
-        mac: Some("02:00:00:00:00:01".into()),
-        random_mac: true,
+fn device(id: &str, last: i64) -> DeviceRecord {
+    DeviceRecord {
+        id: id.into(),
+        address: Some(id.into()),
+        mac: None,
+        random_mac: false,
         maker: None,
         router: false,
-        addresses: vec!["192.168.0.7".into()],
-        first_seen: at(first),
+        addresses: vec![id.into()],
+        first_seen: at(0),
         last_seen: at(last),
-        flows,
-        sent_bytes: 10 * flows,
-        received_bytes: 20 * flows,
+        flows: 1,
+        sent_bytes: 10,
+        received_bytes: 20,
         offers: Vec::new(),
         uses: vec!["tcp/443".into()],
         outside_networks: 1,
         peers: Vec::new(),
         hours: Vec::new(),
+        name: None,
+        note: None,
         memory: None,
+    }
+}
+
+pub(crate) fn what_runs_see_of_a_device_adds_up(store: &Store) {
+    let seen = |flows, first, last| DeviceRecord {
+        id: "02:00:00:00:00:01".into(),
+        mac: Some("02:00:00:00:00:01".into()),
+        random_mac: true,
+        first_seen: at(first),
+        flows,
+        sent_bytes: 10 * flows,
+        received_bytes: 20 * flows,
+        ..device("192.168.0.7", last)
     };
     store.put_devices(at(5), &[seen(2, 5, 8)]).unwrap();
     store.put_devices(at(5), &[seen(3, 5, 9)]).unwrap();
@@ -202,6 +228,60 @@ pub(crate) fn what_runs_see_of_a_device_adds_up(store: &Store) {
     assert_eq!(count(DeviceQuery { text: Some("camera".into()), ..DeviceQuery::default() }), 0);
     assert_eq!(count(DeviceQuery { device: Some("192.168.0.7".into()), ..DeviceQuery::default() }), 1);
     assert_eq!(count(DeviceQuery { device: Some("192.168.0".into()), ..DeviceQuery::default() }), 0);
+}
+
+pub(crate) fn what_people_call_a_device_outlives_what_is_seen_of_it(store: &Store) {
+    store.put_devices(at(0), &[device("192.168.0.7", 0), device("192.168.0.8", 1)]).unwrap();
+    let words = |name, note| DeviceWords { name, note };
+    let camera = store.describe_device("192.168.0.7", words(Some(" Türkamera "), None), KIM).unwrap();
+    assert_eq!((camera.name.as_deref(), camera.note), (Some("Türkamera"), None));
+    store.describe_device("192.168.0.7", words(None, Some("Over the door.\n<b>Old</b>")), KIM).unwrap();
+    store.put_devices(at(5), &[device("192.168.0.7", 9)]).unwrap();
+    let camera = store.device("192.168.0.7").unwrap();
+    assert_eq!((camera.name.as_deref(), camera.last_seen), (Some("Türkamera"), at(9)));
+    for text in ["türK", "the DOOR", "192.168.0.7"] {
+        let query = DeviceQuery { text: Some(text.into()), ..DeviceQuery::default() };
+        assert_eq!(store.devices(&query).unwrap().items, std::slice::from_ref(&camera), "{text}");
+    }
+    let names = store.device_names().unwrap();
+    assert_eq!((names.len(), names["192.168.0.7"].as_str()), (1, "Türkamera"));
+
+    assert!(matches!(store.device("192.168.0"), Err(StoreError::NotFound { .. })));
+    assert!(matches!(store.describe_device("x", words(Some("x"), None), KIM), Err(StoreError::NotFound { .. })));
+    let long = "x".repeat(65);
+    for name in ["two\nlines", &long] {
+        let refused = store.describe_device("192.168.0.7", words(Some(name), None), KIM);
+        assert!(matches!(refused, Err(StoreError::Refused(_))), "{name}");
+    }
+    store.describe_device("192.168.0.7", words(Some("Türkamera"), Some("")), KIM).unwrap();
+    let bare = store.describe_device("192.168.0.7", words(Some(""), None), KIM).unwrap();
+    assert_eq!((bare.name, bare.note), (None, None));
+    let noted =
+        store.audit(&AuditQuery { subject: Some("192.168.0.7".into()), ..AuditQuery::default() }).unwrap().items;
+    let noted: Vec<_> = noted.iter().rev().map(|entry| (entry.action.as_str(), entry.detail.as_str())).collect();
+    let expected = [
+        ("device name", "Türkamera"),
+        ("device note", "Over the door.\n<b>Old</b>"),
+        ("device note", ""),
+        ("device name", ""),
+    ];
+    assert_eq!(noted, expected, "what stays as it was is no change");
+}
+
+pub(crate) fn the_audit_trail_is_found_by_everything_that_is_asked(store: &Store) {
+    for (who, seconds, detail) in [("kim", 0, "one 100%"), ("lee", 1, "two"), ("kim", 2, "three")] {
+        store.note(Change { who, at: at(seconds) }, "test", "subject", detail).unwrap();
+    }
+    let details = |query: AuditQuery| -> Vec<String> {
+        store.audit(&query).unwrap().items.into_iter().map(|entry| entry.detail).collect()
+    };
+    let all = AuditQuery::default;
+    assert_eq!(details(all()), ["three", "two", "one 100%"]);
+    assert_eq!(details(AuditQuery { who: Some("kim".into()), ..all() }), ["three", "one 100%"]);
+    assert_eq!(details(AuditQuery { text: Some("0%".into()), ..all() }), ["one 100%"]);
+    assert_eq!(details(AuditQuery { text: Some("LEE".into()), ..all() }), ["two"]);
+    assert_eq!(details(AuditQuery { time: TimeRange::between(at(1), at(2)), ..all() }), ["two"]);
+    assert_eq!(details(AuditQuery { limit: Some(1), ..all() }), ["three"]);
 }
 
 /// Runs that watched live are remembered, not captures that were read; of them the latest.
@@ -254,7 +334,9 @@ pub(crate) fn flow(uid: u64, host: u8, seconds: i64) -> Flow {
 }
 
 pub(crate) fn flows_are_found_by_everything_that_is_asked(store: &Store) {
-    let flows: Vec<Flow> = (0..100).map(|uid| flow(uid, (uid % 4) as u8, 400 * uid as i64)).collect();
+    let state = |uid| if uid % 4 == 1 { ConnState::Sf } else { ConnState::S0 };
+    let made = |uid| Flow { state: state(uid), ..flow(uid, (uid % 4) as u8, 400 * uid as i64) };
+    let flows: Vec<Flow> = (0..100).map(made).collect();
     store.put_flows(&flows[..50]).unwrap();
     store.put_flows(&flows[50..]).unwrap();
     for settled in [false, true] {
@@ -262,7 +344,7 @@ pub(crate) fn flows_are_found_by_everything_that_is_asked(store: &Store) {
         let all = FlowQuery::default;
         let last = find(FlowQuery { limit: Some(3), ..all() });
         let ends: Vec<_> = last.items.iter().map(|row| row.span().1).collect();
-        assert_eq!((ends, last.cut), (vec![at(39_600), at(39_200), at(38_800)], true), "settled: {settled}");
+        assert_eq!((ends, last.next.is_some()), (vec![at(39_600), at(39_200), at(38_800)], true), "settled: {settled}");
         assert_eq!(find(all()).items.len(), 100);
         let device = "192.168.0.3".parse().ok();
         assert_eq!(find(FlowQuery { device, ..all() }).items.len(), 25);
@@ -274,6 +356,11 @@ pub(crate) fn flows_are_found_by_everything_that_is_asked(store: &Store) {
         );
         assert_eq!(find(FlowQuery { device, time, ..all() }).items.len(), 3);
         assert_eq!(find(FlowQuery { protocol: Some("udp".into()), ..all() }).items.len(), 0);
+        assert_eq!(find(FlowQuery { state: Some("SF".into()), ..all() }).items.len(), 25);
+        assert_eq!(find(FlowQuery { service: Some("http".into()), ..all() }).items.len(), 0);
+        assert_eq!(find(FlowQuery { text: Some("168.0.3".into()), ..all() }).items.len(), 25);
+        let shouted = last.items[1].cell("uid").text().to_uppercase();
+        assert!(find(FlowQuery { text: Some(shouted), ..all() }).items.contains(&last.items[1]));
         let uid = last.items[1].cell("uid").text();
         assert_eq!(find(FlowQuery { uid: Some(uid), ..all() }).items, last.items[1..2]);
         let mut count = 0;
