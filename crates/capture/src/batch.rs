@@ -86,6 +86,15 @@ impl FrameBatch {
         self.frames.iter().zip(self.first_number..).map(|(index, number)| self.frame(index, number))
     }
 
+    /// The frame at that place in `frames`.
+    ///
+    /// # Panics
+    /// When there are not so many.
+    #[must_use]
+    pub fn at(&self, place: usize) -> Frame<'_> {
+        self.frame(&self.frames[place], self.first_number + place as u64)
+    }
+
     /// The bytes of one frame of this batch.
     #[must_use]
     pub fn data(&self, index: &FrameIndex) -> &[u8] {

@@ -16,6 +16,7 @@ mod kind;
 mod measurement;
 #[cfg(test)]
 mod ordinary;
+pub mod packets;
 mod registry;
 pub mod signature;
 mod table;

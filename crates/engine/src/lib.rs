@@ -15,6 +15,7 @@ mod learning;
 mod logs;
 mod named;
 mod order;
+pub mod packets;
 mod pipeline;
 mod ranges;
 mod reader;

@@ -3,11 +3,12 @@
 use lapwing_flow::{ConnState, Flow};
 use lapwing_protocol::{Fact, LocalNetworks, Scope};
 
-use crate::schema::Row;
+use crate::schema::{Row, RowsOf};
 use crate::{Feature, PortClass, Schema};
 
 /// The default schema: shape, volume, outcome and kind of a connection.
-pub static CONNECTION: Schema = Schema { name: "connection", version: 1, features: FEATURES, needs: NEEDS, write };
+pub static CONNECTION: Schema =
+    Schema { name: "connection", version: 1, features: FEATURES, needs: NEEDS, rows_of: RowsOf::Flows(write) };
 
 const NEEDS: &[Fact] = &[Fact::Packets, Fact::IpBytes, Fact::PayloadBytes, Fact::State];
 

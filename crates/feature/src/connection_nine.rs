@@ -4,11 +4,12 @@ use lapwing_flow::{ConnState, Flow};
 use lapwing_protocol::{Fact, LocalNetworks};
 
 use crate::connection::{has_ports, protocol_class};
-use crate::schema::Row;
+use crate::schema::{Row, RowsOf};
 use crate::{Feature, PortClass, Schema};
 
 /// Nine features of a connection: volumes, duration, rates, and four classes.
-pub static CONNECTION_9: Schema = Schema { name: "connection-9", version: 1, features: FEATURES, needs: NEEDS, write };
+pub static CONNECTION_9: Schema =
+    Schema { name: "connection-9", version: 1, features: FEATURES, needs: NEEDS, rows_of: RowsOf::Flows(write) };
 
 const STATES: &[&str] = &["SF", "S0", "REJ", "RSTO", "other"];
 

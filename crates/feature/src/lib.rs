@@ -6,13 +6,17 @@
 
 mod connection;
 mod connection_nine;
+mod packet_label;
+mod packet_window;
 mod port_class;
 mod schema;
 
 pub use connection::CONNECTION;
 pub use connection_nine::CONNECTION_9;
+pub use packet_label::PacketLabel;
+pub use packet_window::{PACKET_WINDOW_14, PacketFacts, PacketWindow, WindowMeasures};
 pub use port_class::PortClass;
 pub use schema::{Feature, Schema, Values, find};
 
-/// Every schema, in the order in which they are listed.
+/// Every schema whose rows are flows, in the order in which they are listed. [`PACKET_WINDOW_14`] has a row for each packet.
 pub const SCHEMAS: &[&Schema] = &[&CONNECTION, &CONNECTION_9];

@@ -41,7 +41,16 @@ pub struct Schema {
     pub features: &'static [Feature],
     /// Facts that its features come from. Where one is missing or estimated no row is written: a value of zero would lie.
     pub needs: &'static [Fact],
-    pub(crate) write: fn(&Flow, &LocalNetworks, &mut [f32]),
+    pub(crate) rows_of: RowsOf,
+}
+
+/// What a row stands for.
+#[derive(Debug)]
+pub(crate) enum RowsOf {
+    /// A flow.
+    Flows(fn(&Flow, &LocalNetworks, &mut [f32])),
+    /// The last packets of a host, at each of them.
+    PacketWindows,
 }
 
 impl Schema {
@@ -107,11 +116,12 @@ impl Schema {
         before..before + self.features.get(feature).map_or(0, Feature::width)
     }
 
-    /// Appends the row of one flow to `rows` (row-major, [`Schema::width`] columns).
+    /// Appends the row of one flow to `rows` (row-major, [`Schema::width`] columns); none if its rows are no flows.
     pub fn append_row(&self, flow: &Flow, local: &LocalNetworks, rows: &mut Vec<f32>) {
+        let RowsOf::Flows(write) = self.rows_of else { return };
         let start = rows.len();
         rows.resize(start + self.width(), 0.0);
-        (self.write)(flow, local, &mut rows[start..]);
+        write(flow, local, &mut rows[start..]);
     }
 }
 
