@@ -1,0 +1,55 @@
+// Names of the ATT&CK techniques that signatures and detectors state (MITRE ATT&CK, Enterprise and ICS).
+
+const NAMES: Record<string, string> = {
+  T0814: "Denial of Service",
+  T0830: "Adversary-in-the-Middle",
+  T0836: "Modify Parameter",
+  T0846: "Remote System Discovery",
+  T0855: "Unauthorized Command Message",
+  T1018: "Remote System Discovery",
+  T1020: "Automated Exfiltration",
+  T1021: "Remote Services",
+  T1030: "Data Transfer Size Limits",
+  T1041: "Exfiltration Over C2 Channel",
+  T1046: "Network Service Discovery",
+  T1048: "Exfiltration Over Alternative Protocol",
+  T1071: "Application Layer Protocol",
+  "T1071.001": "Web Protocols",
+  "T1071.004": "DNS",
+  T1078: "Valid Accounts",
+  "T1078.001": "Default Accounts",
+  T1090: "Proxy",
+  T1095: "Non-Application Layer Protocol",
+  T1105: "Ingress Tool Transfer",
+  T1110: "Brute Force",
+  "T1110.001": "Password Guessing",
+  "T1110.003": "Password Spraying",
+  "T1110.004": "Credential Stuffing",
+  T1133: "External Remote Services",
+  T1190: "Exploit Public-Facing Application",
+  T1200: "Hardware Additions",
+  T1210: "Exploitation of Remote Services",
+  T1498: "Network Denial of Service",
+  "T1498.001": "Direct Network Flood",
+  "T1498.002": "Reflection Amplification",
+  T1499: "Endpoint Denial of Service",
+  "T1499.001": "OS Exhaustion Flood",
+  "T1499.002": "Service Exhaustion Flood",
+  T1543: "Create or Modify System Process",
+  T1557: "Adversary-in-the-Middle",
+  "T1557.002": "ARP Cache Poisoning",
+  "T1557.003": "DHCP Spoofing",
+  T1568: "Dynamic Resolution",
+  "T1568.002": "Domain Generation Algorithms",
+  T1571: "Non-Standard Port",
+  T1572: "Protocol Tunneling",
+  T1573: "Encrypted Channel",
+  T1595: "Active Scanning",
+  "T1595.001": "Scanning IP Blocks",
+};
+
+/** `T1046 Network Service Discovery`; a technique of unknown name by its id alone. */
+export function technique(id: string): string {
+  const name = NAMES[id] ?? NAMES[id.split(".")[0]];
+  return name ? `${id} ${name}` : id;
+}

@@ -1,0 +1,73 @@
+// A list that the server gives page by page.
+
+import type { List } from "../api";
+import { get, type Parameters, Problem } from "./http";
+
+export class Paged<T> {
+  items = $state.raw<T[]>([]);
+  count = $state(0);
+  next = $state<string | null>(null);
+  loading = $state(true);
+  problem = $state<Problem | null>(null);
+
+  private parameters: Parameters = {};
+  private abort: AbortController | null = null;
+
+  constructor(private readonly path: string) {}
+
+  /** Loads the first page; an answer that is overtaken by a later question is dropped. */
+  async load(parameters: Parameters = this.parameters): Promise<void> {
+    this.parameters = parameters;
+    await this.ask(parameters, []);
+  }
+
+  async more(): Promise<void> {
+    if (this.next) await this.ask({ ...this.parameters, cursor: this.next }, this.items);
+  }
+
+  /** Puts `item` in place of the one it is a later state of; the order stays. */
+  replace(same: (item: T) => boolean, item: T): void {
+    this.items = this.items.map((old) => (same(old) ? item : old));
+  }
+
+  private async ask(parameters: Parameters, before: T[]): Promise<void> {
+    this.abort?.abort();
+    const abort = new AbortController();
+    this.abort = abort;
+    this.loading = true;
+    try {
+      const page = await get<Partial<List<T>> & { data: T[] }>(this.path, parameters, abort.signal);
+      this.items = [...before, ...page.data];
+      this.count = page.count ?? this.items.length;
+      this.next = page.next ?? null;
+      this.problem = null;
+    } catch (error) {
+      if (abort.signal.aborted) return;
+      this.problem = error instanceof Problem ? error : new Problem(0, String(error));
+    }
+    this.loading = false;
+  }
+}
+
+/** One answer of the server, loaded and loaded again. */
+export class Loaded<T> {
+  value = $state.raw<T | null>(null);
+  loading = $state(true);
+  problem = $state<Problem | null>(null);
+  private asked = 0;
+
+  async load(path: string, parameters: Parameters = {}): Promise<void> {
+    const asked = ++this.asked;
+    this.loading = true;
+    try {
+      const value = await get<T>(path, parameters);
+      if (asked !== this.asked) return;
+      this.value = value;
+      this.problem = null;
+    } catch (error) {
+      if (asked !== this.asked) return;
+      this.problem = error instanceof Problem ? error : new Problem(0, String(error));
+    }
+    this.loading = false;
+  }
+}

@@ -1,0 +1,151 @@
+// The live stream: one WebSocket, taken up again after a break where it stopped.
+
+import type { Alert, Entry, Job, Message, Overview, Packet } from "../api";
+import { renew } from "./http";
+
+const SECONDS_KEPT = 300;
+const ENTRIES_KEPT = 50;
+const LONGEST_WAIT_MS = 30_000;
+
+type Listener = (message: Message) => void;
+
+class Stream {
+  /** The state of the whole, as `init` told it and updates went on. */
+  overview = $state.raw<Overview | null>(null);
+  /** Flows that ended lately, newest first. */
+  entries = $state.raw<Entry[]>([]);
+  /** Ids of alerts that opened since this page was loaded, newest last, with the alert as it is now. */
+  fresh = $state.raw<Map<string, Alert>>(new Map());
+  state = $state<"connecting" | "live" | "lost">("connecting");
+  /** Updates that the server could not send in time, in all. */
+  missed = $state(0);
+  /** When the next attempt is made, while the connection is lost. */
+  retryAt = $state<number | null>(null);
+
+  private socket: WebSocket | null = null;
+  private sequence: number | null = null;
+  private failures = 0;
+  private timer: ReturnType<typeof setTimeout> | undefined;
+  private pinger: ReturnType<typeof setInterval> | undefined;
+  private listeners = new Set<Listener>();
+  private known = new Set<string>();
+  private packets: { filter: string | null } | null = null;
+
+  open(): void {
+    this.close();
+    this.connect();
+  }
+
+  close(): void {
+    clearTimeout(this.timer);
+    clearInterval(this.pinger);
+    const socket = this.socket;
+    this.socket = null;
+    socket?.close();
+    Object.assign(this, { overview: null, entries: [], fresh: new Map(), sequence: null, failures: 0, missed: 0 });
+    this.known.clear();
+    this.state = "connecting";
+  }
+
+  /** Hears every message until the function that it returns is called. */
+  hear(listener: Listener): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  /** Asks for packets as they come; `null` ends that. */
+  subscribe(packets: { filter: string | null } | null): void {
+    this.packets = packets;
+    this.tellSubscription();
+  }
+
+  /** Tries at once instead of waiting. */
+  retry(): void {
+    clearTimeout(this.timer);
+    this.connect();
+  }
+
+  private connect(): void {
+    const scheme = location.protocol === "https:" ? "wss" : "ws";
+    const since = this.sequence === null ? "" : `?since=${this.sequence}`;
+    const socket = new WebSocket(`${scheme}://${location.host}/ws${since}`);
+    this.socket = socket;
+    this.retryAt = null;
+    socket.onopen = () => {
+      this.failures = 0;
+      this.tellSubscription();
+      clearInterval(this.pinger);
+      this.pinger = setInterval(() => socket.send("ping"), 20_000);
+    };
+    socket.onmessage = (event) => {
+      if (this.socket !== socket || event.data === "pong") return;
+      this.state = "live";
+      this.take(JSON.parse(event.data));
+    };
+    socket.onclose = (event) => {
+      if (this.socket === socket) this.lost(event.code);
+    };
+  }
+
+  private lost(code: number): void {
+    clearInterval(this.pinger);
+    this.socket = null;
+    this.state = "lost";
+    // 1, 2, 4 … 30 s, a fifth of it by chance, so that many windows do not come back at once. A session that ended is
+    // renewed first; browsers do not tell a refused handshake apart, so that is tried after failures as well.
+    const wait = code === 4401 ? 0 : Math.min(1000 * 2 ** this.failures, LONGEST_WAIT_MS) * (0.9 + Math.random() / 5);
+    this.failures += 1;
+    this.retryAt = Date.now() + wait;
+    this.timer = setTimeout(async () => {
+      if (code === 4401 || this.failures === 3) await renew();
+      this.connect();
+    }, wait);
+  }
+
+  private tellSubscription(): void {
+    if (this.socket?.readyState !== WebSocket.OPEN) return;
+    const message = this.packets ? { type: "subscribe", packets: true, filter: this.packets.filter } : { type: "unsubscribe" };
+    this.socket.send(JSON.stringify(message));
+  }
+
+  private take(message: Message): void {
+    if (message.type === "init") {
+      this.sequence = message.sequence;
+      this.overview = message.overview;
+      this.entries = message.history.slice(-ENTRIES_KEPT).reverse();
+      for (const alert of message.alerts) this.known.add(alert.id);
+      for (const alert of message.overview.latest_alerts) this.known.add(alert.id);
+    } else if (message.type === "traffic_update") {
+      this.sequence = message.sequence;
+      if (message.traffic.length > 0) this.entries = [...message.traffic.toReversed(), ...this.entries].slice(0, ENTRIES_KEPT);
+      if (message.alerts.length > 0) this.takeAlerts(message.alerts);
+      if (this.overview) this.overview = updated(this.overview, message);
+    } else if (message.type === "lost") {
+      this.missed += message.count;
+    }
+    for (const listener of this.listeners) listener(message);
+  }
+
+  private takeAlerts(alerts: Alert[]): void {
+    const fresh = new Map(this.fresh);
+    for (const alert of alerts) {
+      if (this.known.has(alert.id) && !fresh.has(alert.id)) continue;
+      this.known.add(alert.id);
+      fresh.set(alert.id, alert);
+    }
+    this.fresh = fresh;
+  }
+}
+
+function updated(overview: Overview, update: Extract<Message, { type: "traffic_update" }>): Overview {
+  const { second, source, threat } = update;
+  if (!second) return { ...overview, source, threat };
+  const rates = { packets_per_second: second.packets, bytes_per_second: second.bytes };
+  const earlier = overview.seconds.at(-1)?.time === second.time ? overview.seconds.slice(0, -1) : overview.seconds;
+  const seconds = [...earlier, second].slice(-SECONDS_KEPT);
+  return { ...overview, source, threat, rates, seconds, now: second.time };
+}
+
+export const stream = new Stream();
+
+export type { Job, Packet };

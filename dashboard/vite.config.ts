@@ -1,0 +1,32 @@
+import { svelte } from "@sveltejs/vite-plugin-svelte";
+import { defineConfig } from "vite";
+
+// Where `npm run dev` finds a server: one started by hand, else the mock.
+const server = process.env.LAPWING_URL ?? "http://127.0.0.1:8099";
+const routes = ["/auth", "/api", "/health", "/ready", "/openapi.json", "/metrics"];
+
+export default defineConfig({
+  plugins: [svelte()],
+  build: {
+    // Names without hashes, so that the built files in the repository keep their names; the server revalidates by ETag.
+    rolldownOptions: {
+      input: ["index.html", "docs.html"],
+      output: {
+        entryFileNames: "assets/[name].js",
+        chunkFileNames: "assets/[name].js",
+        assetFileNames: "assets/[name][extname]",
+        advancedChunks: { groups: [{ name: "svelte", test: /node_modules\/(svelte|esm-env|clsx)\// }] },
+      },
+    },
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+    reportCompressedSize: true,
+    target: "es2022",
+  },
+  server: {
+    proxy: {
+      ...Object.fromEntries(routes.map((route) => [route, { target: server, headers: { origin: server } }])),
+      "/ws": { target: server, ws: true, headers: { origin: server } },
+    },
+  },
+});
