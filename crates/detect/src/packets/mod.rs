@@ -1,7 +1,13 @@
 //! What single packets look like in the company of those before them: labels for lists, no alerts.
 
+mod grove;
+mod habit;
+mod judge;
+mod method;
 mod pattern;
 
+pub use judge::{JudgeState, PacketJudge};
+pub use method::Method;
 pub use pattern::Pattern;
 
 /// What is said of a packet.

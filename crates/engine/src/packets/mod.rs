@@ -11,7 +11,7 @@ mod subscription;
 mod tap;
 mod traffic;
 
-pub use file::packets;
+pub use file::{LookError, Survey, packets, survey};
 pub use page::{PacketPage, PacketQuery};
 pub use record::{Host, PacketReader, PacketRecord, TcpFlags};
 pub use subscription::{Subscription, Taken};

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
 use lapwing_capture::{Filter, Frame, FrameBatch, InputReport, Position, Progress, Source, SourceError, Timestamp};
-use lapwing_detect::packets::Judgement;
+use lapwing_detect::packets::{JudgeState, Judgement, Method, PacketJudge, Pattern};
 
 use super::glance::glance;
 use super::ring::{CUT, Ring};
@@ -17,16 +17,18 @@ use super::{PacketPage, PacketQuery, PacketReader, PacketRecord, Subscription, T
 ///
 /// A handle that is cheap to clone; it outlives its sources, so that one of them can take the place of another while readers
 /// hold on to it. Every frame is counted. Looked at one by one are at most [`Tap::PACKETS_PER_SECOND`] in a second of the wall clock,
-/// in runs of frames that follow each other; the others are left out of lists and counted ([`Tap::left_out`]).
-#[derive(Clone, Debug, Default)]
+/// in runs of frames that follow each other; the others are left out of lists and counted ([`Tap::left_out`]). They are judged
+/// when somebody asked for it ([`Tap::judge_by`]).
+#[derive(Clone, Default)]
 pub struct Tap {
     shared: Arc<Shared>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Shared {
     traffic: Mutex<Traffic>,
     ring: Mutex<Ring>,
+    judge: Mutex<Option<PacketJudge>>,
     queues: Mutex<Vec<Weak<Queue>>>,
     subscribers: Arc<AtomicUsize>,
     left_out: AtomicU64,
@@ -58,6 +60,39 @@ impl Tap {
     #[must_use]
     pub fn left_out(&self) -> u64 {
         self.shared.left_out.load(Ordering::Relaxed)
+    }
+
+    /// Judges the packets that are looked at by this method from now on. It learns from the packets that pass, so it says nothing
+    /// at first ([`JudgeState::text`]); a change of method forgets nothing of what was learnt.
+    ///
+    /// # Errors
+    /// [`Method::unavailable`] when the method is; nothing changes then.
+    pub fn judge_by(&self, method: Method) -> Result<(), &'static str> {
+        let mut judge = lock(&self.shared.judge);
+        match judge.as_mut() {
+            Some(judge) => judge.set_method(method),
+            None => PacketJudge::new(method).map(|new| *judge = Some(new)),
+        }
+    }
+
+    /// Judges no more; what was learnt is forgotten.
+    pub fn stop_judging(&self) {
+        *lock(&self.shared.judge) = None;
+    }
+
+    /// How far judging has come; `None` while nobody asked for it.
+    #[must_use]
+    pub fn judging(&self) -> Option<JudgeState> {
+        lock(&self.shared.judge).as_ref().map(PacketJudge::state)
+    }
+
+    /// How many of the packets judged so far had each pattern, in the order of [`Pattern::ALL`].
+    #[must_use]
+    pub fn patterns(&self) -> Vec<(Pattern, u64)> {
+        match lock(&self.shared.judge).as_ref() {
+            Some(judge) => judge.patterns().collect(),
+            None => Pattern::ALL.map(|pattern| (pattern, 0)).into(),
+        }
     }
 
     /// Shows at most so many bytes of what packets carry, in pages and to subscribers; `None`, as in the beginning, shows nothing.
@@ -104,6 +139,9 @@ impl Tap {
     fn begin_anew(&self) {
         lock(&self.shared.traffic).begin_anew();
         lock(&self.shared.ring).clear();
+        let mut judge = lock(&self.shared.judge);
+        *judge = judge.take().and_then(|judge| PacketJudge::new(judge.state().method).ok());
+        drop(judge);
         self.shared.left_out.store(0, Ordering::Relaxed);
     }
 
@@ -128,6 +166,8 @@ pub struct Tapped<S> {
     /// The places in the batch of the frames that the filter takes.
     taken: Vec<u32>,
     judgements: Vec<Judgement>,
+    /// Frames were left out since some were looked at.
+    skipped: bool,
 }
 
 impl<S: Source> Tapped<S> {
@@ -137,7 +177,7 @@ impl<S: Source> Tapped<S> {
         tap.begin_anew();
         let budget = Budget::new(Instant::now());
         let (reader, taken, judgements) = (PacketReader::default(), Vec::new(), Vec::new());
-        Self { source, tap: tap.clone(), filter, reader, budget, taken, judgements }
+        Self { source, tap: tap.clone(), filter, reader, budget, taken, judgements, skipped: false }
     }
 
     /// The source itself.
@@ -164,6 +204,8 @@ impl<S: Source> Tapped<S> {
             self.taken.truncate(granted);
             self.keep(batch);
         }
+        // What was left out lies behind what was looked at.
+        self.skipped = left_out > 0 || self.skipped && granted == 0;
     }
 
     fn count(&self, batch: &FrameBatch) {
@@ -187,14 +229,32 @@ impl<S: Source> Tapped<S> {
         let frames = || self.taken.iter().map(|place| batch.at(*place as usize));
         self.judgements.clear();
         self.judgements.resize(self.taken.len(), Judgement::default());
-        if self.tap.has_subscribers() {
-            let payload = self.tap.payload();
-            for frame in frames() {
+        let mut judge = lock(&self.tap.shared.judge);
+        let has_subscribers = self.tap.has_subscribers();
+        if let Some(judge) = judge.as_mut().filter(|_| self.skipped) {
+            judge.left_out();
+        }
+        if has_subscribers || judge.is_some() {
+            let payload = self.tap.payload().filter(|_| has_subscribers);
+            for (frame, judgement) in frames().zip(&mut self.judgements) {
                 // As it would be read later.
                 let cut = Frame { data: &frame.data[..frame.data.len().min(CUT)], ..frame };
-                let (record, _) = self.reader.read(cut, payload);
-                self.tap.tell(frame, record);
+                let (mut record, facts) = self.reader.read(cut, payload);
+                if let (Some(judge), Some(facts)) = (judge.as_mut(), facts) {
+                    *judgement = judge.judge(&facts);
+                    record.set(*judgement);
+                }
+                if has_subscribers {
+                    self.tap.tell(frame, record);
+                }
             }
+        }
+        drop(judge);
+        let anomalies = self.judgements.iter().filter(|judgement| judgement.is_anomaly).count();
+        if anomalies > 0 {
+            let mut totals = Totals::default();
+            totals.anomalies = anomalies as u64;
+            lock(&self.tap.shared.traffic).add(&totals);
         }
         let mut ring = lock(&self.tap.shared.ring);
         frames().zip(&self.judgements).for_each(|(frame, judgement)| ring.push(frame, *judgement));
@@ -391,6 +451,25 @@ mod tests {
         run(&tap, 3_000, None);
         assert_eq!(tap.totals().0.all().packets, 3_000);
         assert_eq!(tap.seconds(0).first().unwrap().sequence, last + 1);
+    }
+
+    #[test]
+    fn packets_are_judged_when_somebody_asked_for_it() {
+        let tap = Tap::default();
+        run(&tap, 100, None);
+        assert_eq!((tap.judging(), tap.packets(&PacketQuery::default(), None).packets[0].pattern), (None, None));
+        assert!(tap.judge_by(Method::Autoencoder).is_err());
+        tap.judge_by(Method::Statistical).unwrap();
+        run(&tap, 1_500, None);
+        let page = tap.packets(&PacketQuery { limit: 1, ..PacketQuery::default() }, None);
+        assert_eq!(page.packets[0].pattern, Some(Pattern::Python));
+        let python = PacketQuery { pattern: Some(Pattern::Python), limit: 2_000, ..PacketQuery::default() };
+        assert_eq!(tap.packets(&python, None).packets.len(), 1_000);
+        let counted: Vec<_> = tap.patterns().into_iter().filter(|(_, count)| *count > 0).collect();
+        assert_eq!(counted, [(Pattern::Python, 1_491)]);
+        assert!(tap.judging().unwrap().is_ready());
+        tap.stop_judging();
+        assert_eq!(tap.judging(), None);
     }
 
     #[test]
