@@ -27,7 +27,7 @@ mod uploads;
 
 pub use access::{
     Account, AccountChange, ApiToken, MOST_ACCOUNTS, MOST_SESSIONS, MOST_TOKENS, NewAccount, NewSession, NewToken,
-    Role, Rotation, Session, SessionKeys,
+    Role, Rotation, RotationRules, Session, SessionKeys,
 };
 pub use audit::{AuditEntry, Change};
 pub use cursor::Cursor;

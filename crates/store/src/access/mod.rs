@@ -9,7 +9,7 @@ mod tokens;
 pub use accounts::{Account, AccountChange, MOST_ACCOUNTS, NewAccount};
 pub use role::Role;
 pub(crate) use sessions::expire as expire_sessions;
-pub use sessions::{MOST_SESSIONS, NewSession, Rotation, Session, SessionKeys};
+pub use sessions::{MOST_SESSIONS, NewSession, Rotation, RotationRules, Session, SessionKeys};
 pub(crate) use tokens::expire as expire_tokens;
 pub use tokens::{ApiToken, MOST_TOKENS, NewToken};
 

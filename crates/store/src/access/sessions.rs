@@ -76,6 +76,16 @@ pub struct NewSession<'a> {
     pub user_agent: &'a str,
 }
 
+/// How tokens are exchanged.
+#[derive(Clone, Copy, Debug)]
+pub struct RotationRules {
+    /// A refresh token that comes again so soon after it was exchanged is refused and no more: two windows of a browser did it
+    /// at once.
+    pub grace: Duration,
+    /// How long a session lasts at most, however often its tokens are exchanged.
+    pub longest: Duration,
+}
+
 /// What came of exchanging a session's tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rotation {
@@ -156,7 +166,15 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub fn session(&self, token_hash: &str) -> Result<Option<Session>, StoreError> {
-        self.read(|sql| Ok(find(sql, "s.token_hash", token_hash)?.filter(|(_, disabled)| !disabled).map(|(it, _)| it)))
+        self.read(|sql| find_enabled(sql, "s.token_hash", token_hash))
+    }
+
+    /// The session of that id, as [`Store::session`].
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn session_of_id(&self, id: &str) -> Result<Option<Session>, StoreError> {
+        self.read(|sql| find_enabled(sql, "s.id", id))
     }
 
     /// The sessions that are not over at `now`, of one account or of all, the one refreshed last first.
@@ -174,8 +192,8 @@ impl Store {
         self.read(|sql| rows(sql, &statement, &values)?.into_iter().map(|row| Ok(session(row)?.0)).collect())
     }
 
-    /// Exchanges the tokens of the session whose refresh token has that hash. One that was exchanged less than `grace` ago
-    /// is refused; one that was exchanged before that ends the session.
+    /// Exchanges the tokens of the session whose refresh token has that hash, as the rules allow. A refresh token that was
+    /// exchanged before ends the session.
     ///
     /// # Errors
     /// When the database cannot be written.
@@ -183,20 +201,24 @@ impl Store {
         &self,
         refresh_hash: &str,
         keys: &SessionKeys<'_>,
-        grace: Duration,
+        rules: RotationRules,
         at: Timestamp,
     ) -> Result<Rotation, StoreError> {
         self.write(|sql| match find(sql, "s.refresh_hash", refresh_hash)? {
             Some((session, disabled)) => {
                 let spent = "SELECT COUNT(*) FROM spent_refresh_tokens WHERE session = ?1";
                 let exchanges = count(sql, spent, &[session.id.as_str().into()])?;
-                if disabled || session.refresh_expires <= at || exchanges >= MOST_EXCHANGES {
+                let end_of_all = session.created.plus(rules.longest);
+                if disabled || session.refresh_expires.min(end_of_all) <= at || exchanges >= MOST_EXCHANGES {
                     end(sql, &session.id)?;
                     return Ok(Rotation::Unknown);
                 }
-                rotate(sql, session, refresh_hash, keys, at).map(Rotation::Done)
+                let [token_expires, refresh_expires] =
+                    [keys.token_expires, keys.refresh_expires].map(|end| end.min(end_of_all));
+                rotate(sql, session, refresh_hash, &SessionKeys { token_expires, refresh_expires, ..*keys }, at)
+                    .map(Rotation::Done)
             }
-            None => reused(sql, refresh_hash, grace, at),
+            None => reused(sql, refresh_hash, rules.grace, at),
         })
     }
 
@@ -263,6 +285,10 @@ fn find(sql: &mut dyn Sql, column: &str, value: &str) -> Result<Option<(Session,
     let statement =
         format!("SELECT {COLUMNS} FROM sessions s JOIN accounts a ON a.username = s.username WHERE {column} = ?1");
     rows(sql, &statement, &[value.into()])?.into_iter().next().map(session).transpose()
+}
+
+fn find_enabled(sql: &mut dyn Sql, column: &str, value: &str) -> Result<Option<Session>, StoreError> {
+    Ok(find(sql, column, value)?.filter(|(_, disabled)| !disabled).map(|(session, _)| session))
 }
 
 fn session(mut row: Row) -> Result<(Session, bool), StoreError> {

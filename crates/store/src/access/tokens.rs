@@ -109,11 +109,15 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub fn token(&self, token_hash: &str) -> Result<Option<ApiToken>, StoreError> {
-        let statement = format!(
-            "SELECT {COLUMNS} FROM api_tokens t JOIN accounts a ON a.username = t.owner \
-             WHERE t.token_hash = ?1 AND a.disabled = 0"
-        );
-        self.read(|sql| rows(sql, &statement, &[token_hash.into()])?.into_iter().next().map(token).transpose())
+        self.read(|sql| find_enabled(sql, "t.token_hash", token_hash))
+    }
+
+    /// The token of that id, as [`Store::token`].
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn token_of_id(&self, id: &str) -> Result<Option<ApiToken>, StoreError> {
+        self.read(|sql| find_enabled(sql, "t.id", id))
     }
 
     /// The tokens of one account or of all, the latest first.
@@ -155,6 +159,14 @@ impl Store {
             audit::note(sql, change, "token revoked", id, &format!("{name} of {theirs}"))
         })
     }
+}
+
+fn find_enabled(sql: &mut dyn Sql, column: &str, value: &str) -> Result<Option<ApiToken>, StoreError> {
+    let statement = format!(
+        "SELECT {COLUMNS} FROM api_tokens t JOIN accounts a ON a.username = t.owner \
+         WHERE {column} = ?1 AND a.disabled = 0"
+    );
+    rows(sql, &statement, &[value.into()])?.into_iter().next().map(token).transpose()
 }
 
 fn token(mut row: Row) -> Result<ApiToken, StoreError> {

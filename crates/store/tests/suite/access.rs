@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use lapwing_capture::Timestamp;
 use lapwing_store::{
-    AccountChange, AuditQuery, Change, MOST_SESSIONS, NewAccount, NewSession, NewToken, Role, Rotation, Session,
-    SessionKeys, Store, StoreError, Upload, UploadState,
+    AccountChange, AuditQuery, Change, MOST_SESSIONS, NewAccount, NewSession, NewToken, Role, Rotation, RotationRules,
+    Session, SessionKeys, Store, StoreError, Upload, UploadState,
 };
 
 use super::{KIM, at};
@@ -117,16 +117,19 @@ pub(crate) fn a_session_ends_with_what_it_rests_on(store: &Store) {
 }
 
 pub(crate) fn a_refresh_token_that_comes_twice_ends_its_session(store: &Store) {
-    const GRACE: Duration = Duration::from_secs(10);
+    let day = Duration::from_secs(86_400);
+    let rules = RotationRules { grace: Duration::from_secs(10), longest: 7 * day };
     store.add_first_account("kim", "hash", KIM).unwrap();
     log_in(store, "kim", "one", 0).unwrap();
     let rotate = |old: &str, new: &str, seconds: i64| {
         let (token, refresh) = (format!("{new} token"), format!("{new} refresh"));
-        store.rotate_session(&format!("{old} refresh"), &keys(&token, &refresh, seconds), GRACE, at(seconds)).unwrap()
+        store.rotate_session(&format!("{old} refresh"), &keys(&token, &refresh, seconds), rules, at(seconds)).unwrap()
     };
-    let Rotation::Done(session) = rotate("one", "1", 100) else { panic!("it was not exchanged") };
+    let done = rotate("one", "1", 100);
+    let session = store.session("1 token").unwrap().unwrap();
     assert_eq!((session.id.as_str(), session.token_expires), ("one", at(1_000)));
-    assert_eq!((store.session("one token").unwrap(), store.session("1 token").unwrap()), (None, Some(session)));
+    assert_eq!((store.session("one token").unwrap(), done), (None, Rotation::Done(session.clone())));
+    assert_eq!(store.session_of_id("one").unwrap(), Some(session));
     assert_eq!(rotate("one", "2", 105), Rotation::JustDone);
     assert!(matches!(rotate("1", "3", 1_000), Rotation::Done(_)));
     assert_eq!(rotate("never", "4", 1_000), Rotation::Unknown);
@@ -139,6 +142,15 @@ pub(crate) fn a_refresh_token_that_comes_twice_ends_its_session(store: &Store) {
 
     log_in(store, "kim", "late", 2_000).unwrap();
     assert_eq!(rotate("late", "8", 2_000 + 43_200), Rotation::Unknown, "it has expired");
+    log_in(store, "kim", "long", 100_000).unwrap();
+    let mut last = "long".to_owned();
+    for half_days in 1..14 {
+        let (next, seconds) = (format!("long {half_days}"), 100_000 + 43_199 * half_days);
+        assert!(matches!(rotate(&last, &next, seconds), Rotation::Done(_)));
+        last = next;
+    }
+    let end = at(100_000).plus(7 * day);
+    assert_eq!(store.session_of_id("long").unwrap().unwrap().refresh_expires, end, "seven days and no more");
 }
 
 pub(crate) fn a_token_may_what_its_owner_may_and_no_more(store: &Store) {
