@@ -1,1 +1,1 @@
-import"./theme.svelte.js";import{E as e,S as t,w as n}from"./svelte.js";var r=e(`<h1>API</h1>`);function i(e){var t=r();n(e,t)}t(i,{target:document.getElementById(`app`)});
+import"./theme.svelte.js";import{E as e,O as t,w as n}from"./svelte.js";var r=t(`<h1>API</h1>`);function i(t){var n=r();e(t,n)}n(i,{target:document.getElementById(`app`)});

@@ -13,7 +13,11 @@ export class Paged<T> {
   private parameters: Parameters = {};
   private abort: AbortController | null = null;
 
-  constructor(private readonly path: string) {}
+  /** Where `keyOf` is given, what came on an earlier page does not come again: lists move while one leafs through them. */
+  constructor(
+    private readonly path: string,
+    private readonly keyOf?: (item: T) => string,
+  ) {}
 
   /** Loads the first page; an answer that is overtaken by a later question is dropped. */
   async load(parameters: Parameters = this.parameters): Promise<void> {
@@ -30,6 +34,11 @@ export class Paged<T> {
     this.items = this.items.map((old) => (same(old) ? item : old));
   }
 
+  private distinct(items: T[]): T[] {
+    const keyOf = this.keyOf;
+    return keyOf ? [...new Map(items.map((item) => [keyOf(item), item])).values()] : items;
+  }
+
   private async ask(parameters: Parameters, before: T[]): Promise<void> {
     this.abort?.abort();
     const abort = new AbortController();
@@ -37,7 +46,7 @@ export class Paged<T> {
     this.loading = true;
     try {
       const page = await get<Partial<List<T>> & { data: T[] }>(this.path, parameters, abort.signal);
-      this.items = [...before, ...page.data];
+      this.items = this.distinct([...before, ...page.data]);
       this.count = page.count ?? this.items.length;
       this.next = page.next ?? null;
       this.problem = null;
