@@ -11,6 +11,7 @@ use lapwing_capture::Timestamp;
 use lapwing_decode::Address;
 use lapwing_detect::Severity;
 use lapwing_protocol::LocalNetworks;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -62,13 +63,15 @@ impl Suppression {
 
 /// Which alerts: those to which everything applies that is set. An alert that names several peers, ports, directions or
 /// detectors matches only if all of them do, so that what is new is not hidden with what is known.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Matcher {
     /// The host or device it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
     pub device: Option<HostPattern>,
     /// The other hosts concerned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
     pub peer: Option<HostPattern>,
     /// The responder's port of the flows it rests on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -125,7 +128,7 @@ fn all_of<T>(list: &[T], applies: impl Fn(&T) -> bool) -> bool {
 }
 
 /// Where a flow went, seen from the watched networks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Direction {
     /// From outside to a device.

@@ -2,6 +2,7 @@
 
 use lapwing_alert::rfc3339;
 use lapwing_capture::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::cursor::{Cursor, List};
@@ -13,7 +14,7 @@ use crate::{AuditQuery, Page, Store, StoreError};
 const MOST_ENTRIES: i64 = 200_000;
 
 /// One change that somebody made.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct AuditEntry {
     /// When, RFC 3339.
     pub at: String,

@@ -6,16 +6,17 @@ use lapwing_alert::Place;
 use lapwing_asset::{Device, Memory, Peer, Recent, Service, Volume};
 use lapwing_capture::Timestamp;
 use lapwing_protocol::transport;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::cursor::{Cursor, List};
 use crate::query::limit_clause;
 use crate::sql::{Conditions, Sql, containing, count, rows};
-use crate::time::text;
+use crate::time::{DateTime, text};
 use crate::{DeviceQuery, Page, StoreError};
 
 /// A device as it is kept and printed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DeviceRecord {
     /// What it is known by: its link-layer address, else its address.
     pub id: String,
@@ -33,9 +34,11 @@ pub struct DeviceRecord {
     pub addresses: Vec<String>,
     /// When it was seen first.
     #[serde(with = "text")]
+    #[schemars(with = "DateTime")]
     pub first_seen: Timestamp,
     /// When it was seen last.
     #[serde(with = "text")]
+    #[schemars(with = "DateTime")]
     pub last_seen: Timestamp,
     /// Flows it took part in.
     pub flows: u64,
@@ -65,7 +68,7 @@ pub struct DeviceRecord {
 }
 
 /// A host that a device talks to.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PeerRecord {
     /// Its address.
     pub address: String,
@@ -80,11 +83,12 @@ pub struct PeerRecord {
     pub received_bytes: u64,
     /// End of the last flow.
     #[serde(with = "text")]
+    #[schemars(with = "DateTime")]
     pub last_seen: Timestamp,
 }
 
 /// A device's bytes in one hour of the day.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct HourRecord {
     /// 0 to 23, UTC.
     pub hour: usize,

@@ -1,5 +1,12 @@
 //! Times in JSON.
 
+use schemars::JsonSchema;
+
+/// A moment in JSON: RFC 3339.
+#[derive(JsonSchema)]
+#[schemars(extend("format" = "date-time"))]
+pub(crate) struct DateTime(#[expect(dead_code, reason = "only its schema is used")] String);
+
 /// As RFC 3339.
 pub(crate) mod text {
     use lapwing_alert::{from_rfc3339, rfc3339};

@@ -7,11 +7,12 @@ use std::net::IpAddr;
 use lapwing_capture::Timestamp;
 use lapwing_flow::Flow;
 use lapwing_protocol::LocalNetworks;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::flows::{Cell, FlowRow, Mark};
 use crate::sql::{Conditions, Sql, rows};
-use crate::time::text;
+use crate::time::{DateTime, text};
 use crate::{StoreError, TimeRange};
 
 /// Hosts of one hour that a batch of flows names one by one; those beyond, with the fewest bytes, are counted together. It
@@ -25,10 +26,11 @@ const LONGEST_SPREAD: i64 = 1_440;
 const HOURS_BY_THE_HOUR: i64 = 72;
 
 /// What flowed in a span of time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct TrafficPoint {
     /// Its beginning.
     #[serde(serialize_with = "text::serialize")]
+    #[schemars(with = "DateTime")]
     pub time: Timestamp,
     /// Flows that ended in it.
     pub flows: u64,
@@ -43,7 +45,7 @@ pub struct TrafficPoint {
 }
 
 /// What a host sent and received.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Talker {
     /// Its address; empty for all those together that were too many to count one by one.
     pub host: String,

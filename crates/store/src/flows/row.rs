@@ -1,5 +1,6 @@
 //! One flow as it is kept: the columns of Zeek's `conn.log`.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 use std::net::IpAddr;
 
@@ -7,6 +8,7 @@ use lapwing_alert::{from_rfc3339, rfc3339};
 use lapwing_capture::Timestamp;
 use lapwing_flow::Flow;
 use lapwing_protocol::{CONN_FIELDS, FieldValue, LocalNetworks, ZeekType};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 /// The value of one column of one flow.
@@ -71,6 +73,28 @@ impl Cell {
 #[derive(Clone, Debug, PartialEq)]
 pub struct FlowRow {
     cells: Vec<Cell>,
+}
+
+/// An object with a member for each of [`CONN_FIELDS`] that has a value.
+impl JsonSchema for FlowRow {
+    fn schema_name() -> Cow<'static, str> {
+        "FlowRow".into()
+    }
+
+    fn json_schema(_generator: &mut SchemaGenerator) -> Schema {
+        let mut properties = serde_json::Map::new();
+        for field in CONN_FIELDS {
+            let kind = match field.zeek_type {
+                ZeekType::Count | ZeekType::Port => "integer",
+                ZeekType::Interval => "number",
+                ZeekType::Bool => "boolean",
+                _ => "string",
+            };
+            let property = serde_json::json!({ "type": kind, "description": field.meaning });
+            properties.insert(field.name.to_owned(), property);
+        }
+        json_schema!({ "type": "object", "properties": properties })
+    }
 }
 
 impl FlowRow {

@@ -1,0 +1,224 @@
+//! Alerts and devices counted, without reading them.
+
+use std::collections::HashMap;
+
+use lapwing_capture::Timestamp;
+use lapwing_detect::Severity;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::sql::{Conditions, Sql, rows};
+use crate::time::{DateTime, text};
+use crate::{AlertQuery, DeviceRecord, Store, StoreError, TimeRange, alerts};
+
+/// What alerts are counted by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AlertGroup {
+    /// What was found.
+    Kind,
+    /// How bad it is.
+    Severity,
+    /// What it is about.
+    Device,
+    /// Where it stands.
+    Status,
+}
+
+impl AlertGroup {
+    /// The group of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "kind" => Some(Self::Kind),
+            "severity" => Some(Self::Severity),
+            "device" => Some(Self::Device),
+            "status" => Some(Self::Status),
+            _ => None,
+        }
+    }
+
+    const fn column(self) -> &'static str {
+        match self {
+            Self::Kind => "kind",
+            Self::Severity => "CAST(severity AS TEXT)",
+            Self::Device => "device",
+            Self::Status => "status",
+        }
+    }
+}
+
+/// Groups that are told of at most: the largest.
+const MOST_GROUPS: usize = 100;
+
+/// Alerts of a span of time by severity.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct AlertPoint {
+    /// Its beginning.
+    #[serde(serialize_with = "text::serialize")]
+    #[schemars(with = "DateTime")]
+    pub time: Timestamp,
+    /// Alerts whose traffic began in it.
+    pub informational: u64,
+    /// Of little harm.
+    pub low: u64,
+    /// Worth a look.
+    pub medium: u64,
+    /// Worth a look now.
+    pub high: u64,
+    /// Harm is being done.
+    pub critical: u64,
+}
+
+/// The open alerts of a device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DeviceAlerts {
+    /// How many.
+    pub open: u64,
+    /// The worst of them.
+    pub worst: Option<Severity>,
+}
+
+impl Store {
+    /// How many alerts of a query have something in common, most first; at most a hundred groups. The query's limit and place are not
+    /// looked at.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn count_alerts(&self, query: &AlertQuery, group: AlertGroup) -> Result<Vec<(String, u64)>, StoreError> {
+        let conditions = alerts::conditions(query);
+        let column = group.column();
+        let statement = format!(
+            "SELECT {column}, COUNT(*) FROM alerts{} GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {MOST_GROUPS}",
+            conditions.clause()
+        );
+        self.read(|sql| {
+            let found = rows(sql, &statement, &conditions.values)?;
+            let name = |text: String| match group {
+                AlertGroup::Severity => severity(text.parse().unwrap_or(0)).as_str().to_owned(),
+                _ => text,
+            };
+            Ok(found.into_iter().map(|mut row| (name(row.text(0)), row.count(1))).collect())
+        })
+    }
+
+    /// Alerts by severity in each span of so many minutes in which one began; without those that are suppressed.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn alerts_over_time(&self, range: TimeRange, minutes: u32) -> Result<Vec<AlertPoint>, StoreError> {
+        let step = i64::from(minutes.max(1)) * 60_000_000;
+        let mut conditions = Conditions::default();
+        if let Some(from) = range.from {
+            conditions.add("first_seen >= ?", from.micros());
+        }
+        if let Some(until) = range.until {
+            conditions.add("first_seen < ?", until.micros());
+        }
+        conditions.add_plain("suppressed_by IS NULL");
+        let statement = format!(
+            "SELECT first_seen - first_seen % {step}, severity, COUNT(*) FROM alerts{} GROUP BY 1, 2 ORDER BY 1",
+            conditions.clause()
+        );
+        self.read(|sql| {
+            let mut points: Vec<AlertPoint> = Vec::new();
+            for row in rows(sql, &statement, &conditions.values)? {
+                let time = Timestamp::from_micros(row.integer(0));
+                if points.last().is_none_or(|last| last.time != time) {
+                    points.push(AlertPoint { time, ..AlertPoint::default() });
+                }
+                if let Some(point) = points.last_mut() {
+                    *point.of(severity(row.integer(1))) += row.count(2);
+                }
+            }
+            Ok(points)
+        })
+    }
+
+    /// The open alerts of each of these devices, in their order; those that are suppressed are left out.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn alerts_of_devices(&self, devices: &[DeviceRecord]) -> Result<Vec<DeviceAlerts>, StoreError> {
+        let hosts: Vec<&str> = devices.iter().flat_map(names).collect();
+        if hosts.is_empty() {
+            return Ok(vec![DeviceAlerts::default(); devices.len()]);
+        }
+        let by_host = self.read(|sql| open_by_host(sql, &hosts))?;
+        let of_device = |device: &DeviceRecord| {
+            let mut found = DeviceAlerts::default();
+            for alerts in names(device).filter_map(|host| by_host.get(host)) {
+                found.open += alerts.open;
+                found.worst = found.worst.max(alerts.worst);
+            }
+            found
+        };
+        Ok(devices.iter().map(of_device).collect())
+    }
+
+    /// How many devices are kept, and how many of them were first seen at `since` or later.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn count_devices(&self, since: Option<Timestamp>) -> Result<(u64, u64), StoreError> {
+        let since = since.map_or(i64::MAX, Timestamp::micros);
+        let statement = "SELECT COUNT(*), COALESCE(SUM(CASE WHEN first_seen >= ?1 THEN 1 ELSE 0 END), 0) FROM devices";
+        self.read(|sql| {
+            let found = rows(sql, statement, &[since.into()])?;
+            Ok(found.first().map_or((0, 0), |row| (row.count(0), row.count(1))))
+        })
+    }
+
+    /// How many alerts are kept.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn total_alerts(&self) -> Result<u64, StoreError> {
+        self.read(|sql| Ok(rows(sql, "SELECT COUNT(*) FROM alerts", &[])?.first().map_or(0, |row| row.count(0))))
+    }
+}
+
+impl AlertPoint {
+    fn of(&mut self, severity: Severity) -> &mut u64 {
+        match severity {
+            Severity::Informational => &mut self.informational,
+            Severity::Low => &mut self.low,
+            Severity::Medium => &mut self.medium,
+            Severity::High => &mut self.high,
+            Severity::Critical => &mut self.critical,
+        }
+    }
+}
+
+/// What alerts may call a device.
+fn names(device: &DeviceRecord) -> impl Iterator<Item = &str> {
+    let own = (!device.addresses.contains(&device.id)).then_some(&device.id);
+    device.addresses.iter().chain(own).map(String::as_str)
+}
+
+fn open_by_host(sql: &mut dyn Sql, hosts: &[&str]) -> Result<HashMap<String, DeviceAlerts>, StoreError> {
+    let mut found = HashMap::new();
+    // A statement takes only so many values.
+    for hosts in hosts.chunks(500) {
+        let mut conditions = Conditions::default();
+        conditions.add_one_of("device", hosts.iter().copied());
+        conditions.add_plain("status = 'open' AND suppressed_by IS NULL");
+        let statement =
+            format!("SELECT device, COUNT(*), MAX(severity) FROM alerts{} GROUP BY device", conditions.clause());
+        for mut row in rows(sql, &statement, &conditions.values)? {
+            let alerts = DeviceAlerts { open: row.count(1), worst: Some(severity(row.integer(2))) };
+            found.insert(row.text(0), alerts);
+        }
+    }
+    Ok(found)
+}
+
+/// The severity of a row.
+fn severity(place: i64) -> Severity {
+    match place {
+        0 => Severity::Informational,
+        1 => Severity::Low,
+        2 => Severity::Medium,
+        3 => Severity::High,
+        _ => Severity::Critical,
+    }
+}
