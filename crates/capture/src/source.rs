@@ -28,6 +28,20 @@ pub trait Source: Send {
     fn position(&self) -> Position;
 }
 
+impl<S: Source + ?Sized> Source for Box<S> {
+    fn read(&mut self, batch: &mut FrameBatch) -> Result<Progress, SourceError> {
+        (**self).read(batch)
+    }
+
+    fn reports(&self) -> Vec<InputReport> {
+        (**self).reports()
+    }
+
+    fn position(&self) -> Position {
+        (**self).position()
+    }
+}
+
 /// How far reading has come, in bytes as they lie on the disk (compressed ones where a file is compressed).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Position {

@@ -11,9 +11,9 @@ use anyhow::{Result, bail};
 use lapwing_alert::Alert;
 use lapwing_engine::Config;
 use lapwing_export::metrics::Metrics;
-use lapwing_export::{Exporter, Notice, Options};
+use lapwing_export::{Exporter, Notice, Options, SinkStatus};
 
-use crate::monitor::Sink;
+use crate::monitor::told::Sink;
 use crate::sandbox::Sandbox;
 
 /// How long the end of a live run waits for receivers: what is not confirmed by then stays in the spool.
@@ -94,6 +94,11 @@ impl Delivering {
     /// Has the numbers about deliveries shown.
     pub(crate) fn show_in(&self, metrics: &Metrics) {
         self.exporter.show_in(metrics);
+    }
+
+    /// How each receiver stands.
+    pub(crate) fn status(&self) -> Vec<SinkStatus> {
+        self.exporter.status()
     }
 
     /// Delivers these alerts, and ends. An error says which receivers did not get everything.

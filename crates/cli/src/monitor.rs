@@ -2,16 +2,16 @@
 
 mod appended;
 mod fence;
-mod follow;
-mod keep;
+pub(crate) mod follow;
+pub(crate) mod keep;
 mod listen;
-mod lock;
-mod metered;
+pub(crate) mod lock;
+pub(crate) mod metered;
 mod piped;
-mod reload;
+pub(crate) mod reload;
 mod suppressed;
-mod told;
-mod watch;
+pub(crate) mod told;
+pub(crate) mod watch;
 mod written;
 
 use std::io;
@@ -39,8 +39,7 @@ use keep::{Keep, Keeping};
 use lock::Locks;
 use metered::{Counting, Metered};
 use reload::Reload;
-pub(crate) use told::Sink;
-use told::Told;
+use told::{Sink, Told};
 use written::{Form, Written};
 
 /// Watch interfaces, or the logs of Zeek or Suricata, and tell what is wrong as it happens
@@ -240,7 +239,7 @@ fn conclude(
 }
 
 /// What SIGINT and SIGTERM set (a second one ends the program at once), and what SIGHUP sets.
-fn signals() -> Result<(Arc<AtomicBool>, Arc<AtomicBool>)> {
+pub(crate) fn signals() -> Result<(Arc<AtomicBool>, Arc<AtomicBool>)> {
     let (stop, reload) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
     let register = || -> io::Result<()> {
         for signal in [SIGINT, SIGTERM] {

@@ -143,6 +143,12 @@ impl JsonSchema for Budget {
 pub struct FilterText(String);
 
 impl FilterText {
+    /// As it was written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     pub(crate) fn filter(&self) -> Filter {
         Filter::new(&self.0).expect("the text was understood when it was read")
     }

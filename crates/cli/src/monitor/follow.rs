@@ -22,7 +22,7 @@ use crate::{Outcome, progress};
 
 /// Which logs to follow.
 #[derive(Args)]
-pub(super) struct Follow {
+pub(crate) struct Follow {
     /// Follow the conn.log that Zeek writes into this folder (its logs folder, with current/ in it, or its working folder), over
     /// rotation and restarts; repeatable; without a folder the usual ones
     // The parser of paths takes no empty one, which stands for the usual folders.
@@ -45,11 +45,16 @@ pub(super) struct Follow {
 }
 
 impl Follow {
-    pub(super) fn is_asked(&self) -> bool {
+    pub(crate) fn is_asked(&self) -> bool {
         !self.zeek.is_empty() || !self.eve.is_empty()
     }
 
-    fn config(&self, input: &Input) -> Result<FollowConfig> {
+    pub(crate) fn is_zeek(&self) -> bool {
+        !self.zeek.is_empty()
+    }
+
+    /// What to follow; positions are kept in `usual` where neither arguments nor settings name a folder.
+    pub(crate) fn config(&self, input: &Input, usual: Option<PathBuf>) -> Result<FollowConfig> {
         let mut zeek = Vec::new();
         for folder in &self.zeek {
             if folder.as_os_str().is_empty() {
@@ -58,14 +63,14 @@ impl Follow {
                 zeek.push(folder.clone());
             }
         }
-        let state = self.state.clone().or_else(|| input.settings.follow.state.clone()).or_else(usual_state);
+        let state = self.state.clone().or_else(|| input.settings.follow.state.clone()).or(usual);
         let state = state.context("no place for the positions of logs: name one by --state DIR")?;
         Ok(FollowConfig { zeek, eve: self.eve.clone(), state: Some(state) })
     }
 }
 
 /// What systemd gives the service, else what is the user's.
-fn usual_state() -> Option<PathBuf> {
+pub(crate) fn usual_state() -> Option<PathBuf> {
     let named = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     named("STATE_DIRECTORY")
         .or_else(|| named("XDG_STATE_HOME").map(|folder| folder.join("lapwing")))
@@ -78,7 +83,7 @@ impl Monitor {
             bail!("--filter looks at packets, and logs have none");
         }
         let Prepared { mut detecting, scoring, reload, places, notes, stop, renew, mut locks } = prepared;
-        let config = self.follow.config(input)?;
+        let config = self.follow.config(input, usual_state())?;
         if let Some(folder) = &config.state {
             locks.take(folder)?;
         }
@@ -112,7 +117,7 @@ impl Monitor {
     }
 }
 
-fn tell(event: FollowEvent) {
+pub(crate) fn tell(event: FollowEvent) {
     match event {
         FollowEvent::Opened { path, offset: 0 } => eprintln!("lapwing: {}: read from its beginning", path.display()),
         FollowEvent::Opened { path, offset } => eprintln!("lapwing: {}: read on after byte {offset}", path.display()),

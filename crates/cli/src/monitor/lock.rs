@@ -12,13 +12,13 @@ const NAME: &str = "monitor.lock";
 
 /// Folders that no other live run may use as long as this lives. The system lets go of them however the process ends.
 #[derive(Debug, Default)]
-pub(super) struct Locks {
+pub(crate) struct Locks {
     held: Vec<(PathBuf, File)>,
 }
 
 impl Locks {
     /// Takes a folder, which is made if it is not there; one that is taken already stays so.
-    pub(super) fn take(&mut self, folder: &Path) -> Result<()> {
+    pub(crate) fn take(&mut self, folder: &Path) -> Result<()> {
         let path = folder.join(NAME);
         let failed = || format!("{}: cannot be used", path.display());
         std::fs::create_dir_all(folder).with_context(failed)?;

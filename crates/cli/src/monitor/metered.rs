@@ -13,49 +13,59 @@ use lapwing_engine::{Control, Counted, Detecting, Stage};
 use lapwing_export::metrics::{Metrics, MetricsListener, names};
 use lapwing_store::AlertRecorder;
 
-use super::Sink;
+use super::told::Sink;
 use crate::store::now;
 
 /// Where memory is read from: anonymous resident memory, in kB.
-pub(super) const MEMORY: &str = "/proc/self/status";
+pub(crate) const MEMORY: &str = "/proc/self/status";
 
 /// Who counts what is shown.
-pub(super) struct Counting {
+pub(crate) struct Counting {
     /// Interfaces.
-    pub(super) status: Arc<LiveStatus>,
+    pub(crate) status: Arc<LiveStatus>,
     /// What becomes of packets, flows and logs.
-    pub(super) control: Arc<Control>,
+    pub(crate) control: Arc<Control>,
     /// The store.
-    pub(super) kept: Option<AlertRecorder>,
+    pub(crate) kept: Option<AlertRecorder>,
 }
 
 /// Counts alerts, and serves the metrics as long as it lives.
-pub(super) struct Metered {
+pub(crate) struct Metered {
     metrics: Arc<Metrics>,
-    _listener: MetricsListener,
+    _listener: Option<MetricsListener>,
 }
 
 impl Metered {
     /// Listens.
-    pub(super) fn start(address: SocketAddr, counting: Counting) -> Result<Self> {
+    pub(crate) fn start(address: SocketAddr, counting: Counting) -> Result<Self> {
         let metrics = Arc::new(Metrics::default());
-        metrics.set(&names::BUILD_INFO, &[env!("CARGO_PKG_VERSION")], 1.0);
-        metrics.set(&names::UP, &[], 1.0);
+        Self::describe(&metrics);
         counting.control.watch();
         metrics.before_rendering(move |metrics| counting.show(metrics));
         let listener = MetricsListener::start(address, Arc::clone(&metrics))?;
         eprintln!("lapwing: metrics at http://{}/metrics", listener.address());
-        Ok(Self { metrics, _listener: listener })
+        Ok(Self { metrics, _listener: Some(listener) })
+    }
+
+    /// Counts in what others serve.
+    pub(crate) fn counting(metrics: Arc<Metrics>) -> Self {
+        Self { metrics, _listener: None }
+    }
+
+    /// Says who shows these numbers.
+    pub(crate) fn describe(metrics: &Metrics) {
+        metrics.set(&names::BUILD_INFO, &[env!("CARGO_PKG_VERSION")], 1.0);
+        metrics.set(&names::UP, &[], 1.0);
     }
 
     /// For others to show theirs.
-    pub(super) fn metrics(&self) -> &Metrics {
+    pub(crate) fn metrics(&self) -> &Metrics {
         &self.metrics
     }
 }
 
 impl Counting {
-    fn show(&self, metrics: &Metrics) {
+    pub(crate) fn show(&self, metrics: &Metrics) {
         let interfaces = self.status.interfaces();
         for it in &interfaces {
             let name = [it.interface.as_str()];

@@ -12,7 +12,7 @@ use crate::judge::JudgeOptions;
 use crate::told;
 
 /// What is read anew, each by itself: what cannot be read stays as it was. (Suppressions are read by who keeps them.)
-pub(super) struct Reload {
+pub(crate) struct Reload {
     judge: JudgeOptions,
     signatures: SignatureSettings,
     /// What a baseline taught at the start, which is not learnt anew.
@@ -21,7 +21,7 @@ pub(super) struct Reload {
 }
 
 impl Reload {
-    pub(super) fn new(
+    pub(crate) fn new(
         judge: &JudgeOptions,
         signatures: &SignatureSettings,
         learnt: Option<Anomaly>,
@@ -30,7 +30,7 @@ impl Reload {
         Self { judge: judge.clone(), signatures: signatures.clone(), learnt, scoring }
     }
 
-    pub(super) fn reload(&self, detecting: &mut Detecting) {
+    pub(crate) fn reload(&self, detecting: &mut Detecting) {
         self.rules(detecting);
         if !self.judge.model.is_empty() {
             self.models(&self.judge.model);

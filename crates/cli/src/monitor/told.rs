@@ -34,7 +34,7 @@ pub(crate) trait Sink: Send {
 }
 
 /// Hands alerts to sinks, and has what the run judges by read anew.
-pub(super) struct Told {
+pub(crate) struct Told {
     sinks: Vec<Box<dyn Sink>>,
     reload: Reload,
     places: Places,
@@ -45,12 +45,12 @@ pub(super) struct Told {
 
 impl Told {
     /// Tells `sinks`, with the `places` of hosts; when one fails for good, `stop` is set.
-    pub(super) fn new(sinks: Vec<Box<dyn Sink>>, reload: Reload, places: Places, stop: Arc<AtomicBool>) -> Self {
+    pub(crate) fn new(sinks: Vec<Box<dyn Sink>>, reload: Reload, places: Places, stop: Arc<AtomicBool>) -> Self {
         Self { sinks, reload, places, alerts: 0, error: None, stop }
     }
 
     /// Alerts that were told, each counted once.
-    pub(super) fn alerts(&self) -> u64 {
+    pub(crate) fn alerts(&self) -> u64 {
         self.alerts
     }
 
@@ -64,7 +64,7 @@ impl Told {
     }
 
     /// Ends all sinks; says what kept alerts from being written, if something did.
-    pub(super) fn finish(mut self) -> io::Result<()> {
+    pub(crate) fn finish(mut self) -> io::Result<()> {
         for sink in &mut self.sinks {
             let ended = sink.finish();
             self.error = self.error.take().or(ended.err());

@@ -15,7 +15,7 @@ use crate::progress::Over;
 const REFRESH: Duration = Duration::from_millis(250);
 
 /// Tells what happens to interfaces and to the clock.
-pub(super) fn tell(event: LiveEvent) {
+pub(crate) fn tell(event: LiveEvent) {
     match event {
         LiveEvent::Gone { interface, reason } => eprintln!("lapwing: {interface}: not heard any more: {reason}"),
         LiveEvent::Back { interface, outage } => {
@@ -44,7 +44,7 @@ pub(super) fn tell(event: LiveEvent) {
 }
 
 /// Tells whether frames are kept.
-pub(super) fn tell_recorder(event: RecorderEvent) {
+pub(crate) fn tell_recorder(event: RecorderEvent) {
     match event {
         RecorderEvent::Failed { path, error } => {
             eprintln!("lapwing: {}: frames are not kept for now: {error}", path.display());
@@ -54,7 +54,7 @@ pub(super) fn tell_recorder(event: RecorderEvent) {
 }
 
 /// What all interfaces together heard and missed.
-pub(super) fn heard(interfaces: &[InterfaceStatus]) -> Heard {
+pub(crate) fn heard(interfaces: &[InterfaceStatus]) -> Heard {
     let mut heard = Heard { interfaces: interfaces.len() as u32, ..Heard::default() };
     for interface in interfaces {
         heard.received += interface.packets + interface.dropped;
@@ -65,7 +65,7 @@ pub(super) fn heard(interfaces: &[InterfaceStatus]) -> Heard {
 }
 
 /// What was missed, for the summary.
-pub(super) fn gaps(interfaces: &[InterfaceStatus], not_kept: u64) -> BTreeMap<String, u64> {
+pub(crate) fn gaps(interfaces: &[InterfaceStatus], not_kept: u64) -> BTreeMap<String, u64> {
     let away: Duration = interfaces.iter().map(|interface| interface.downtime).sum();
     let gaps = [
         ("interface_outages", interfaces.iter().map(|interface| interface.outages).sum()),
@@ -76,7 +76,7 @@ pub(super) fn gaps(interfaces: &[InterfaceStatus], not_kept: u64) -> BTreeMap<St
 }
 
 /// Runs `work`; sets `stop` after `duration`; on a terminal a line shows how it stands.
-pub(super) fn watch<T>(
+pub(crate) fn watch<T>(
     status: &LiveStatus,
     control: &Control,
     stop: &AtomicBool,
@@ -137,7 +137,7 @@ fn standing(interfaces: &[InterfaceStatus], frames: u64, rate: f64) -> String {
 }
 
 /// What was seen, what was not, and what it could not be judged by.
-pub(super) fn closing(summary: &Summary, alerts: u64) -> String {
+pub(crate) fn closing(summary: &Summary, alerts: u64) -> String {
     let mut text = if summary.records > 0 || summary.inputs.iter().any(|input| input.kind.is_some()) {
         format!("lapwing: {alerts} alerts in {} records\n", summary.records)
     } else {
