@@ -1,3 +1,39 @@
 //! The HTTP and WebSocket API over a running engine, behind accounts with roles; serves the dashboard.
+//!
+//! A run puts what it sees into a [`Feed`] (through [`Feeding`], a stage around its own) and what it finds into a store; whoever runs it
+//! answers as [`Operator`]. A [`Server`] shows all that: to programs by the operations that `/openapi.json` describes, to
+//! people by the dashboard, to both as it happens by the stream `/ws`. Every operation is one line of one table, which says who
+//! may use it.
 
+mod access;
+mod assets;
 pub mod auth;
+mod extract;
+mod feed;
+mod openapi;
+mod operation;
+mod operator;
+mod problem;
+mod random;
+mod request;
+mod routes;
+mod server;
+mod stream;
+mod view;
+
+use std::time::SystemTime;
+
+use lapwing_capture::Timestamp;
+
+pub use feed::{Feed, Feeding, Second};
+pub use operator::{
+    Coverage, DetectionChoice, InterfaceCoverage, InterfaceView, MethodView, ModelView, Operator, Refused,
+    SignatureView, SinkView, SourceChoice, SourceKind, SourceState, SourceStatus,
+};
+pub use server::{Parts, Server};
+
+/// The wall clock, by which sessions expire and people act.
+fn now() -> Timestamp {
+    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::default().plus(since_epoch)
+}

@@ -22,6 +22,8 @@ mod report;
 mod sandbox;
 mod scan;
 mod selftest;
+#[cfg(target_os = "linux")]
+mod serve;
 mod signatures;
 mod sources;
 mod store;
@@ -46,6 +48,8 @@ enum Verb {
     Scan(scan::Scan),
     #[cfg(target_os = "linux")]
     Monitor(monitor::Monitor),
+    #[cfg(target_os = "linux")]
+    Serve(serve::Serve),
     #[cfg(target_os = "linux")]
     Doctor(doctor::Doctor),
     Train(train::Train),
@@ -75,6 +79,8 @@ fn main() -> ExitCode {
         Verb::Scan(verb) => verb.run(),
         #[cfg(target_os = "linux")]
         Verb::Monitor(verb) => verb.run(),
+        #[cfg(target_os = "linux")]
+        Verb::Serve(verb) => verb.run(),
         #[cfg(target_os = "linux")]
         Verb::Doctor(verb) => verb.run(),
         Verb::Train(verb) => verb.run(),

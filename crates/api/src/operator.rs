@@ -1,0 +1,305 @@
+//! What the API asks of, and tells, the run behind it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use lapwing_capture::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::view::time;
+
+/// Whoever runs the engine. Its methods may be called from any thread; those that change something return when it is in force.
+pub trait Operator: Send + Sync {
+    /// What is watched now.
+    fn source(&self) -> SourceStatus;
+    /// Turns to another source; when that cannot be opened, the one before goes on.
+    ///
+    /// # Errors
+    /// Why not.
+    fn watch(&self, wanted: SourceChoice) -> Result<SourceStatus, Refused>;
+    /// Stops watching.
+    fn stop(&self) -> SourceStatus;
+    /// The interfaces of this machine.
+    fn interfaces(&self) -> Vec<InterfaceView>;
+    /// What packets can be judged by.
+    fn methods(&self) -> Vec<MethodView>;
+    /// Judges by another method, or by other models.
+    ///
+    /// # Errors
+    /// Why not.
+    fn judge(&self, wanted: DetectionChoice) -> Result<(), Refused>;
+    /// What was and was not seen.
+    fn coverage(&self) -> Coverage;
+    /// The models at hand.
+    fn models(&self) -> Vec<ModelView>;
+    /// The rules, with their hits.
+    fn signatures(&self) -> Vec<SignatureView>;
+    /// The receivers of alerts.
+    fn sinks(&self) -> Vec<SinkView>;
+    /// What Prometheus reads.
+    fn metrics(&self) -> String;
+    /// The settings as a file, without secrets.
+    fn configuration(&self) -> String;
+    /// Reads rules, models and suppressions anew.
+    fn reload(&self);
+    /// The captures that hold the packets of what is watched, as far as any are kept.
+    fn captures(&self) -> Vec<PathBuf>;
+}
+
+/// Why something was not done, in words for whoever asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    /// It cannot be as it was asked for.
+    #[error("{0}")]
+    Invalid(String),
+    /// Not now.
+    #[error("{0}")]
+    Conflict(String),
+}
+
+/// What sort of source it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SourceKind {
+    /// Nothing is watched.
+    #[default]
+    None,
+    /// Interfaces.
+    Interface,
+    /// A capture, played at its own pace or faster.
+    Replay,
+    /// A made-up home.
+    Simulate,
+    /// Zeek's `conn.log`.
+    Zeek,
+    /// Suricata's EVE.
+    Eve,
+}
+
+/// How watching goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SourceState {
+    /// It goes on.
+    Running,
+    /// The source came to its end.
+    Ended,
+    /// Somebody stopped it.
+    #[default]
+    Stopped,
+    /// It could not go on; `detail` says why.
+    Failed,
+}
+
+/// What is watched.
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+pub struct SourceStatus {
+    /// Of what sort.
+    pub kind: SourceKind,
+    /// Interfaces, the capture, or logs.
+    pub names: Vec<String>,
+    /// Only frames that this tcpdump expression takes.
+    pub filter: Option<String>,
+    /// Whether it goes on.
+    pub state: SourceState,
+    /// What else is to be said.
+    pub detail: Option<String>,
+    /// Whether the traffic is made up.
+    pub simulated: bool,
+    /// How much faster than it was captured a replay goes; 0 is as fast as can be.
+    pub speed: Option<f64>,
+    /// How far a replay has come: 0 to 1.
+    pub progress: Option<f64>,
+    /// When watching began, by the wall clock.
+    #[serde(with = "time::optional")]
+    #[schemars(with = "Option<time::DateTime>")]
+    pub since: Option<Timestamp>,
+    /// Packets so far.
+    pub packets: u64,
+    /// Flows that ended so far.
+    pub flows: u64,
+    /// What packets are judged by.
+    pub method: String,
+    /// Names of the models in use.
+    pub models: Vec<String>,
+}
+
+/// What to watch.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SourceChoice {
+    /// Of what sort.
+    pub kind: SourceKind,
+    /// Names of interfaces, for kind `interface`.
+    #[serde(default)]
+    #[schemars(length(max = 16), inner(length(max = 15)))]
+    pub interfaces: Vec<String>,
+    /// The upload to play, for kind `replay`; without it the capture that was named at the start.
+    #[serde(default)]
+    #[schemars(length(max = 64))]
+    pub job: Option<String>,
+    /// Only frames that this tcpdump expression takes.
+    #[serde(default)]
+    #[schemars(length(max = 1024))]
+    pub filter: Option<String>,
+    /// How much faster than it was captured a replay goes; 0 is as fast as can be.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub speed: Option<f64>,
+}
+
+/// What to judge by; what is left out stays.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DetectionChoice {
+    /// One of `isolation_forest`, `statistical`, `autoencoder`.
+    #[serde(default)]
+    #[schemars(length(max = 64))]
+    pub method: Option<String>,
+    /// Names of models from those at hand.
+    #[serde(default)]
+    #[schemars(length(max = 16), inner(length(max = 256)))]
+    pub models: Option<Vec<String>>,
+}
+
+/// An interface of this machine.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct InterfaceView {
+    /// Its name.
+    pub name: String,
+    /// What it is, in words.
+    pub description: String,
+    /// Its link-layer or network address, as far as the system tells.
+    pub ip: Option<String>,
+    /// Whether it is up.
+    pub up: bool,
+}
+
+/// A method of judging packets.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct MethodView {
+    /// Its name.
+    pub name: String,
+    /// Whether it can be chosen.
+    pub available: bool,
+    /// Why not, or how far it has come.
+    pub reason: Option<String>,
+}
+
+/// What was and was not seen.
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+pub struct Coverage {
+    /// Frames that came, lost ones among them.
+    pub received: u64,
+    /// Frames that the kernel had no room for.
+    pub dropped: u64,
+    /// Their share of those that came: 0 to 1.
+    pub dropped_share: f64,
+    /// Interface by interface.
+    pub interfaces: Vec<InterfaceCoverage>,
+    /// What could not be decoded, and how often.
+    pub undecoded: BTreeMap<String, u64>,
+    /// What was lost on the way, and how often.
+    pub lost: BTreeMap<String, u64>,
+    /// What is not looked for, and why.
+    pub not_evaluated: Vec<String>,
+}
+
+/// What one interface brought.
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+pub struct InterfaceCoverage {
+    /// Its name.
+    pub name: String,
+    /// Whether it is there.
+    pub up: bool,
+    /// Whether nothing has come for long.
+    pub silent: bool,
+    /// Frames.
+    pub packets: u64,
+    /// Bytes.
+    pub bytes: u64,
+    /// Frames that the kernel had no room for.
+    pub dropped: u64,
+    /// How often it was away.
+    pub outages: u64,
+    /// How long, in seconds.
+    pub downtime_seconds: f64,
+}
+
+/// A model.
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+pub struct ModelView {
+    /// Its file's name.
+    pub name: String,
+    /// What it is: `isolation-forest`.
+    pub kind: String,
+    /// Which features it looks at, with their version.
+    pub schema: String,
+    /// When it was trained, RFC 3339.
+    pub trained: Option<String>,
+    /// Rows it was trained on.
+    pub rows: u64,
+    /// False alerts per device and week that it may raise.
+    pub budget: Option<f64>,
+    /// What its calibration promises, in the same unit.
+    pub expected_rate: Option<f64>,
+    /// Alerts per device and week that it did raise, since the start.
+    pub achieved_rate: Option<f64>,
+    /// The score from which on it alerts.
+    pub threshold: Option<f64>,
+    /// How far the scores seen lie from those of its baseline: the population stability index; above 0.25 they have moved.
+    pub drift: Option<f64>,
+    /// Whether the baseline was long enough to prove the budget.
+    pub verifiable: bool,
+    /// What else its card says.
+    pub note: String,
+    /// Whether it is in use.
+    pub loaded: bool,
+}
+
+/// A rule.
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+pub struct SignatureView {
+    /// Its id.
+    pub id: String,
+    /// Its title.
+    pub title: String,
+    /// How bad it is if it is right.
+    pub severity: String,
+    /// The file that it is from.
+    pub source: String,
+    /// ATT&CK techniques.
+    pub techniques: Vec<String>,
+    /// Alerts it decided since the start.
+    pub hits: u64,
+    /// When the last of them was, RFC 3339.
+    pub last_hit: Option<String>,
+    /// Whether it is in use: `active`, `not evaluated`, `refused`.
+    pub status: String,
+    /// Why not.
+    pub problem: Option<String>,
+}
+
+/// A receiver of alerts.
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+pub struct SinkView {
+    /// Its name in the settings.
+    pub name: String,
+    /// What it is: `syslog`, `webhook`, …
+    pub kind: String,
+    /// Where it sends to, without secrets.
+    pub target: String,
+    /// Whether it answers.
+    pub up: bool,
+    /// Alerts that wait.
+    pub queued: u64,
+    /// Alerts that arrived.
+    pub delivered: u64,
+    /// Attempts that failed.
+    pub failed: u64,
+    /// Alerts that the receiver will not take.
+    pub rejected: u64,
+    /// What was wrong last.
+    pub last_error: Option<String>,
+}

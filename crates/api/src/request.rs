@@ -1,0 +1,89 @@
+//! What every request goes through: an id, the headers of every answer, entity tags.
+
+use axum::body::{Body, to_bytes};
+use axum::extract::Request;
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use ring::digest::{SHA256, digest};
+
+use crate::random;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Only what this server serves, nothing inline, framed by nobody.
+pub(crate) const CONTENT_POLICY: &str = "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
+     connect-src 'self'; object-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
+
+/// Answers larger than this get no entity tag.
+const MOST_TAGGED: usize = 4 << 20;
+
+tokio::task_local! {
+    static ID: String;
+}
+
+/// The id of the request that is being answered.
+pub(crate) fn id() -> Option<String> {
+    ID.try_with(Clone::clone).ok()
+}
+
+/// Gives the request an id, and the answer the headers that every answer has.
+pub(crate) async fn frame(request: Request, next: Next) -> Response {
+    let given = request.headers().get(&REQUEST_ID).and_then(|value| value.to_str().ok());
+    let id = given.filter(|id| is_id(id)).map_or_else(|| random::text(12), ToOwned::to_owned);
+    let mut response = ID.scope(id.clone(), next.run(request)).await;
+    let headers = response.headers_mut();
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        headers.insert(REQUEST_ID, value);
+    }
+    let fixed = [
+        (header::CONTENT_SECURITY_POLICY, CONTENT_POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+        (HeaderName::from_static("permissions-policy"), "camera=(), microphone=(), geolocation=()"),
+    ];
+    for (name, value) in fixed {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Letters, digits and `-_`: what may go into a log.
+fn is_id(id: &str) -> bool {
+    (1..=64).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+}
+
+/// Tags what is read, and answers 304 to whoever has it already (RFC 9110, section 13.1.2).
+pub(crate) async fn tag(request: Request, next: Next) -> Response {
+    let reads = request.method() == Method::GET;
+    let known = request.headers().get(header::IF_NONE_MATCH).cloned();
+    let response = next.run(request).await;
+    let is_json = response.headers().get(header::CONTENT_TYPE).is_some_and(|value| value == "application/json");
+    if !reads || response.status() != StatusCode::OK || !is_json {
+        return response;
+    }
+    let (mut parts, body) = response.into_parts();
+    let Ok(bytes) = to_bytes(body, usize::MAX).await else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    if bytes.len() <= MOST_TAGGED {
+        let hash = digest(&SHA256, &bytes);
+        let tag = format!("\"{}\"", random::url_safe(&hash.as_ref()[..12]));
+        parts.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+        if known.is_some_and(|known| known.to_str().is_ok_and(|known| known.split(',').any(|it| it.trim() == tag))) {
+            parts.status = StatusCode::NOT_MODIFIED;
+            parts.headers.remove(header::CONTENT_TYPE);
+            parts.headers.remove(header::CONTENT_LENGTH);
+            parts
+                .headers
+                .insert(header::ETAG, HeaderValue::from_str(&tag).expect("base64 in quotes is a header value"));
+            return Response::from_parts(parts, Body::empty());
+        }
+        parts.headers.insert(header::ETAG, HeaderValue::from_str(&tag).expect("base64 in quotes is a header value"));
+    }
+    Response::from_parts(parts, Body::from(bytes))
+}

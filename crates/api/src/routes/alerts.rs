@@ -1,0 +1,228 @@
+//! Alerts: found, read, dealt with.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use lapwing_alert::Status;
+use lapwing_detect::Severity;
+use lapwing_store::{AlertQuery, AuditQuery, Change, TimeRange};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::{after, limit, named};
+use crate::access::{Access, Caller};
+use crate::auth::Role;
+use crate::extract::{Answer, Body, Named, Params};
+use crate::operation::Operation;
+use crate::problem::Problem;
+use crate::server::Shared;
+use crate::view::alert::{AlertView, kinds_of};
+use crate::view::{Listed, time};
+
+/// Alerts changed by one request.
+const MOST_CHANGED: usize = 500;
+
+/// Alerts shown beside one.
+const MOST_RELATED: usize = 20;
+
+pub(super) fn operations() -> Vec<Operation> {
+    let (viewer, analyst) = (Access::Role(Role::Viewer), Access::Role(Role::Analyst));
+    [
+        Operation::get("/api/v1/alerts", viewer, "Alerts, the latest first", list)
+            .query::<AlertFilter>()
+            .gives::<Listed<AlertView>>(200)
+            .problem(404),
+        Operation::get("/api/v1/alerts/{id}", viewer, "One alert, with what became of it", show)
+            .gives::<AlertPage>(200),
+        Operation::post("/api/v1/alerts/status", analyst, "Acknowledge, close or reopen alerts", set_status)
+            .takes::<StatusChange>()
+            .gives::<Changed>(200)
+            .problem(404),
+    ]
+    .map(|operation| operation.tag("Alerts"))
+    .into()
+}
+
+/// Which alerts.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct AlertFilter {
+    /// At most so many.
+    #[schemars(range(min = 1, max = 500))]
+    pub(crate) limit: Option<usize>,
+    /// What the page before gave as `next`.
+    pub(crate) cursor: Option<String>,
+    /// Exactly this severe.
+    pub(crate) severity: Option<String>,
+    /// This severe or worse.
+    pub(crate) min_severity: Option<String>,
+    /// `DDoS`, `Port Scan`, `Brute Force` or `Data Exfiltration`; or a kind.
+    pub(crate) attack_type: Option<String>,
+    /// Of this kind; several with commas.
+    pub(crate) kind: Option<String>,
+    /// About this host or device.
+    pub(crate) device: Option<String>,
+    /// With this host among those concerned.
+    pub(crate) peer: Option<String>,
+    /// `open`, `acknowledged` or `closed`.
+    pub(crate) status: Option<String>,
+    /// With this in title, explanation, device, peers, detectors or rules; capitals or not.
+    #[schemars(length(max = 256))]
+    pub(crate) text: Option<String>,
+    /// Whose traffic was there at this time or later: RFC 3339.
+    pub(crate) since: Option<String>,
+    /// Whose traffic began before this time.
+    pub(crate) until: Option<String>,
+    /// Those that a suppression hides too.
+    pub(crate) suppressed: Option<bool>,
+    /// Those of this upload instead of what is watched.
+    pub(crate) job: Option<String>,
+}
+
+impl AlertFilter {
+    pub(crate) fn query(&self) -> Result<AlertQuery, Problem> {
+        let severity = |field, text: &Option<String>| {
+            named(field, text.as_deref(), |name| Severity::from_name(&name.to_lowercase()))
+        };
+        let mut kinds: Vec<String> =
+            self.kind.iter().flat_map(|kinds| kinds.split(',')).map(ToOwned::to_owned).collect();
+        if let Some(attack) = self.attack_type.as_deref().filter(|attack| !attack.is_empty()) {
+            match kinds_of(attack) {
+                Some(of_attack) => kinds.extend(of_attack.iter().map(|&kind| kind.to_owned())),
+                None => kinds.push(attack.to_owned()),
+            }
+        }
+        let from = time::parse("since", self.since.as_deref())?;
+        let until = time::parse("until", self.until.as_deref())?;
+        Ok(AlertQuery {
+            time: TimeRange { from, until },
+            device: self.device.clone().filter(|device| !device.is_empty()),
+            peer: self.peer.clone().filter(|peer| !peer.is_empty()),
+            kinds,
+            severity: severity("min_severity", &self.min_severity)?,
+            severities: severity("severity", &self.severity)?.into_iter().collect(),
+            status: named("status", self.status.as_deref(), Status::from_name)?,
+            unseen: false,
+            text: self.text.clone().filter(|text| !text.is_empty()),
+            suppressed: self.suppressed.unwrap_or(false),
+            limit: Some(limit(self.limit, 50, 500)?),
+            after: after(self.cursor.as_deref())?,
+        })
+    }
+}
+
+async fn list(State(shared): State<Arc<Shared>>, Params(filter): Params<AlertFilter>) -> Answer<Listed<AlertView>> {
+    let query = filter.query()?;
+    let found = shared.blocking(move |shared| {
+        let page = shared.kept(filter.job.as_deref())?.alerts(&query)?;
+        let next = page.next.map(|cursor| cursor.to_string());
+        Ok(Listed::new(page.items.into_iter().map(AlertView::new).collect(), next))
+    });
+    found.await.map(Json)
+}
+
+/// One alert.
+#[derive(Serialize, JsonSchema)]
+struct AlertPage {
+    /// It.
+    alert: AlertView,
+    /// What people did with it, the latest first.
+    history: Vec<HistoryEntry>,
+    /// Other alerts about the same device within an hour of it.
+    related: Vec<AlertView>,
+    /// Whether its packets can be had.
+    evidence: EvidenceState,
+}
+
+/// What somebody did.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct HistoryEntry {
+    /// When, RFC 3339.
+    at: String,
+    /// Who.
+    who: String,
+    /// What they did.
+    action: String,
+    /// With what words.
+    detail: String,
+}
+
+/// Whether packets can be had.
+#[derive(Serialize, JsonSchema)]
+struct EvidenceState {
+    /// They can.
+    pcap: bool,
+    /// Why not.
+    reason: Option<String>,
+}
+
+async fn show(State(shared): State<Arc<Shared>>, Named(id): Named) -> Answer<AlertPage> {
+    let found = shared.blocking(move |shared| {
+        let alert = shared.store.alert(&id)?;
+        let around = std::time::Duration::from_secs(3_600);
+        let query = AlertQuery {
+            device: Some(alert.device.clone()),
+            time: TimeRange::between(alert.first_seen.minus(around), alert.last_seen.plus(around)),
+            limit: Some(MOST_RELATED + 1),
+            ..AlertQuery::default()
+        };
+        let related = shared.store.alerts(&query)?.items.into_iter().filter(|other| other.id != alert.id);
+        let related = related.take(MOST_RELATED).map(AlertView::new).collect();
+        let query = AuditQuery { subject: Some(id), limit: Some(100), ..AuditQuery::default() };
+        let history = shared.store.audit(&query)?.items.into_iter().map(|entry| HistoryEntry {
+            at: entry.at,
+            who: entry.who,
+            action: entry.action,
+            detail: entry.detail,
+        });
+        let kept = !shared.operator.captures().is_empty();
+        let reason = (!kept).then(|| "packets are not kept; `serve --write DIR` keeps them".to_owned());
+        Ok(AlertPage {
+            history: history.collect(),
+            related,
+            evidence: EvidenceState { pcap: kept, reason },
+            alert: AlertView::new(alert),
+        })
+    });
+    found.await.map(Json)
+}
+
+/// What is to become of alerts.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct StatusChange {
+    /// Their ids.
+    #[schemars(length(min = 1, max = 500), inner(length(min = 1, max = 64)))]
+    ids: Vec<String>,
+    /// What they are from now on.
+    status: Status,
+}
+
+/// How many were changed.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Changed {
+    /// So many.
+    changed: usize,
+}
+
+async fn set_status(
+    State(shared): State<Arc<Shared>>,
+    Caller(caller): Caller,
+    Body(change): Body<StatusChange>,
+) -> Answer<Changed> {
+    if !(1..=MOST_CHANGED).contains(&change.ids.len()) {
+        return Err(Problem::bad_request(format!("ids: name 1 to {MOST_CHANGED} alerts")));
+    }
+    let changed = shared.blocking(move |shared| {
+        let by = Change { who: &caller.username, at: crate::now() };
+        shared.store.set_status(&change.ids, change.status, by)?;
+        for id in &change.ids {
+            let alert = AlertView::new(shared.store.alert(id)?);
+            shared.stream.tell(json!({ "type": "alert", "alert": alert }));
+        }
+        Ok(Changed { changed: change.ids.len() })
+    });
+    changed.await.map(Json)
+}

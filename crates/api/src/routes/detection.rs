@@ -1,0 +1,70 @@
+//! What is judged by: models and rules.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use lapwing_store::Change;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::access::{Access, Caller};
+use crate::auth::Role;
+use crate::extract::{Answer, Body};
+use crate::operation::Operation;
+use crate::operator::{DetectionChoice, ModelView, SignatureView};
+use crate::server::Shared;
+use crate::view::All;
+
+pub(super) fn operations() -> Vec<Operation> {
+    let (viewer, admin) = (Access::Role(Role::Viewer), Access::Role(Role::Admin));
+    [
+        Operation::get(
+            "/api/v1/models",
+            viewer,
+            "The models at hand, with what they promise and what they keep",
+            models,
+        )
+        .gives::<All<ModelView>>(200),
+        Operation::get("/api/v1/signatures", viewer, "The rules, with their hits", signatures)
+            .gives::<All<SignatureView>>(200),
+        Operation::put("/api/v1/detection", admin, "Judge by another method, or by other models", judge)
+            .takes::<DetectionChoice>()
+            .gives::<Judging>(200)
+            .problem(409),
+    ]
+    .map(|operation| operation.tag("Detection"))
+    .into()
+}
+
+/// What is judged by.
+#[derive(Serialize, JsonSchema)]
+struct Judging {
+    /// The method for packets.
+    method: String,
+    /// Names of the models in use.
+    models: Vec<String>,
+}
+
+async fn models(State(shared): State<Arc<Shared>>) -> Answer<All<ModelView>> {
+    shared.blocking(|shared| Ok(All { data: shared.operator.models() })).await.map(Json)
+}
+
+async fn signatures(State(shared): State<Arc<Shared>>) -> Answer<All<SignatureView>> {
+    shared.blocking(|shared| Ok(All { data: shared.operator.signatures() })).await.map(Json)
+}
+
+async fn judge(
+    State(shared): State<Arc<Shared>>,
+    Caller(caller): Caller,
+    Body(choice): Body<DetectionChoice>,
+) -> Answer<Judging> {
+    let judging = shared.blocking(move |shared| {
+        let detail = format!("{:?} {:?}", choice.method, choice.models);
+        shared.operator.judge(choice)?;
+        shared.store.note(Change { who: &caller.username, at: crate::now() }, "detection changed", "", &detail)?;
+        let source = shared.operator.source();
+        Ok(Judging { method: source.method, models: source.models })
+    });
+    judging.await.map(Json)
+}

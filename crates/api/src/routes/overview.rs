@@ -1,0 +1,297 @@
+//! What happens now, at a glance.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use lapwing_alert::{Alert, Status};
+use lapwing_capture::Timestamp;
+use lapwing_detect::Severity;
+use lapwing_store::AlertQuery;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::access::Access;
+use crate::auth::Role;
+use crate::extract::Answer;
+use crate::feed::MOST_SECONDS;
+use crate::operation::Operation;
+use crate::operator::{Coverage, SourceStatus};
+use crate::problem::Problem;
+use crate::server::Shared;
+use crate::stream::SecondView;
+use crate::view::alert::AlertView;
+use crate::view::time;
+
+/// Seconds that rates are the mean of.
+const RATE_SECONDS: usize = 5;
+
+/// Open alerts that are looked at for the threat level and the map.
+const MOST_OPEN: usize = 500;
+
+pub(super) fn operations() -> Vec<Operation> {
+    vec![
+        Operation::get("/api/v1/overview", Access::Role(Role::Viewer), "What happens now, at a glance", overview)
+            .gives::<Overview>(200)
+            .tag("Overview"),
+    ]
+}
+
+/// What happens now.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Overview {
+    /// How far capture time has come.
+    #[serde(serialize_with = "time::optional::serialize")]
+    #[schemars(with = "Option<time::DateTime>")]
+    now: Option<Timestamp>,
+    /// The wall clock.
+    #[serde(serialize_with = "time::serialize")]
+    #[schemars(with = "time::DateTime")]
+    wall: Timestamp,
+    /// What is watched.
+    source: SourceStatus,
+    /// The mean of the last five seconds.
+    rates: Rates,
+    /// The last five minutes, oldest first.
+    seconds: Vec<SecondView>,
+    /// Alerts since the start by attack, most first.
+    attack_shares: Vec<Share>,
+    /// Flows since the start by transport, most bytes first.
+    protocol_shares: Vec<ProtocolShare>,
+    /// Who sent most since the start.
+    top_talkers: Vec<TopTalker>,
+    /// The latest alerts.
+    latest_alerts: Vec<AlertView>,
+    /// Open alerts by severity.
+    open: BySeverity,
+    /// How bad it looks.
+    threat: Threat,
+    /// What was and was not seen.
+    coverage: Coverage,
+    /// Open alerts by the country of the hosts concerned; empty without a database of places.
+    places: Vec<PlaceShare>,
+    /// Devices.
+    devices: DeviceCounts,
+}
+
+/// How much moves.
+#[derive(Clone, Copy, Debug, Default, Serialize, JsonSchema)]
+struct Rates {
+    /// Packets per second.
+    packets_per_second: f64,
+    /// Bytes per second.
+    bytes_per_second: f64,
+}
+
+/// A part of a whole.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+struct Share {
+    /// What.
+    name: String,
+    /// How many.
+    count: u64,
+}
+
+/// What one transport moved.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+struct ProtocolShare {
+    /// Its name.
+    name: String,
+    /// Flows.
+    flows: u64,
+    /// Bytes.
+    bytes: u64,
+}
+
+/// A host that sends much.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+struct TopTalker {
+    /// Its address.
+    host: String,
+    /// What people call it.
+    name: Option<String>,
+    /// Bytes of flows that it began.
+    bytes: u64,
+    /// Packets of them.
+    packets: u64,
+    /// How many flows.
+    flows: u64,
+    /// Whether an open alert is about it.
+    threat: bool,
+}
+
+/// Counts by severity.
+#[derive(Clone, Copy, Debug, Default, Serialize, JsonSchema)]
+pub(crate) struct BySeverity {
+    /// Worth knowing.
+    pub(crate) informational: u64,
+    /// Of little harm.
+    pub(crate) low: u64,
+    /// Worth a look.
+    pub(crate) medium: u64,
+    /// Worth a look now.
+    pub(crate) high: u64,
+    /// Harm is being done.
+    pub(crate) critical: u64,
+}
+
+impl BySeverity {
+    pub(crate) fn add(&mut self, severity: Severity, count: u64) {
+        let place = match severity {
+            Severity::Informational => &mut self.informational,
+            Severity::Low => &mut self.low,
+            Severity::Medium => &mut self.medium,
+            Severity::High => &mut self.high,
+            Severity::Critical => &mut self.critical,
+        };
+        *place += count;
+    }
+}
+
+/// How bad it looks, and why.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub(crate) struct Threat {
+    /// `calm`, `low`, `elevated`, `high` or `critical`: the worst open alert that nobody has acknowledged.
+    level: &'static str,
+    /// What it rests on, worst first.
+    reasons: Vec<String>,
+}
+
+/// What one country has to do with it.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+struct PlaceShare {
+    /// ISO 3166-1, two letters.
+    country: String,
+    /// Hosts there.
+    hosts: u64,
+    /// Open alerts that name them.
+    alerts: u64,
+}
+
+/// How many devices.
+#[derive(Clone, Copy, Debug, Default, Serialize, JsonSchema)]
+struct DeviceCounts {
+    /// Known.
+    known: u64,
+    /// First seen in the last 24 hours of capture time.
+    new_today: u64,
+}
+
+async fn overview(State(shared): State<Arc<Shared>>) -> Answer<Overview> {
+    shared.blocking(build).await.map(Json)
+}
+
+pub(crate) fn latest_alerts(shared: &Shared, limit: usize) -> Result<Vec<AlertView>, Problem> {
+    let page = shared.store.alerts(&AlertQuery { limit: Some(limit), ..AlertQuery::default() })?;
+    Ok(page.items.into_iter().map(AlertView::new).collect())
+}
+
+fn open_alerts(shared: &Shared) -> Result<Vec<Alert>, Problem> {
+    let query = AlertQuery { status: Some(Status::Open), limit: Some(MOST_OPEN), ..AlertQuery::default() };
+    Ok(shared.store.alerts(&query)?.items)
+}
+
+/// How bad it looks.
+pub(crate) fn threat(shared: &Shared) -> Result<Threat, Problem> {
+    Ok(judge(&open_alerts(shared)?))
+}
+
+fn judge(open: &[Alert]) -> Threat {
+    let worst = open.iter().map(|alert| alert.severity).max();
+    let level = match worst {
+        None | Some(Severity::Informational) => "calm",
+        Some(Severity::Low) => "low",
+        Some(Severity::Medium) => "elevated",
+        Some(Severity::High) => "high",
+        Some(Severity::Critical) => "critical",
+    };
+    let mut kinds: BTreeMap<(std::cmp::Reverse<Severity>, &str), u64> = BTreeMap::new();
+    for alert in open {
+        *kinds.entry((std::cmp::Reverse(alert.severity), alert.title.as_str())).or_default() += 1;
+    }
+    let reasons = kinds.into_iter().take(5).map(|((severity, title), count)| match count {
+        1 => format!("1 open alert, {}: {title}", severity.0),
+        count => format!("{count} open alerts, {}: {title}", severity.0),
+    });
+    Threat { level, reasons: reasons.collect() }
+}
+
+pub(crate) fn build(shared: &Shared) -> Result<Overview, Problem> {
+    let open = open_alerts(shared)?;
+    let mut by_severity = BySeverity::default();
+    open.iter().for_each(|alert| by_severity.add(alert.severity, 1));
+    let now = shared.feed.now();
+    let names = shared.store.device_names()?;
+    let seconds = shared.feed.last_seconds(MOST_SECONDS);
+    let whole = &seconds[..seconds.len().saturating_sub(1)];
+    let recent = &whole[whole.len().saturating_sub(RATE_SECONDS)..];
+    let mean = |of: fn(&crate::Second) -> u64| {
+        recent.iter().map(|second| of(second) as f64).sum::<f64>() / recent.len().max(1) as f64
+    };
+    let talkers = shared.feed.top_hosts(8).into_iter().map(|host| TopTalker {
+        name: names.get(&host.ip).cloned(),
+        threat: open.iter().any(|alert| alert.device == host.ip),
+        bytes: host.bytes,
+        packets: host.packets,
+        flows: host.conns,
+        host: host.ip,
+    });
+    let mut attacks: Vec<Share> =
+        shared.feed.attacks().into_iter().map(|(name, count)| Share { name, count }).collect();
+    attacks.sort_by(|left, right| right.count.cmp(&left.count).then_with(|| left.name.cmp(&right.name)));
+    let mut protocols: Vec<ProtocolShare> = shared
+        .feed
+        .protocols()
+        .into_iter()
+        .map(|(name, flows, bytes)| ProtocolShare { name: name.to_owned(), flows, bytes })
+        .collect();
+    protocols.sort_by_key(|share| std::cmp::Reverse(share.bytes));
+    Ok(Overview {
+        now,
+        wall: crate::now(),
+        source: shared.operator.source(),
+        rates: Rates {
+            packets_per_second: mean(|second| second.packets),
+            bytes_per_second: mean(|second| second.bytes),
+        },
+        seconds: seconds.into_iter().map(SecondView::from).collect(),
+        attack_shares: attacks,
+        protocol_shares: protocols,
+        top_talkers: talkers.collect(),
+        latest_alerts: latest_alerts(shared, 10)?,
+        open: by_severity,
+        threat: judge(&open),
+        coverage: shared.operator.coverage(),
+        places: places(&open),
+        devices: devices(shared, now)?,
+    })
+}
+
+fn places(open: &[Alert]) -> Vec<PlaceShare> {
+    let mut countries: BTreeMap<&str, (Vec<&str>, u64)> = BTreeMap::new();
+    for alert in open {
+        let mut named: Vec<&str> = Vec::new();
+        for place in &alert.places {
+            let Some(country) = place.country.as_deref() else { continue };
+            let (hosts, alerts) = countries.entry(country).or_default();
+            hosts.push(&place.address);
+            if !named.contains(&country) {
+                *alerts += 1;
+                named.push(country);
+            }
+        }
+    }
+    let share = |(country, (mut hosts, alerts)): (&str, (Vec<&str>, u64))| {
+        hosts.sort_unstable();
+        hosts.dedup();
+        PlaceShare { country: country.to_owned(), hosts: hosts.len() as u64, alerts }
+    };
+    countries.into_iter().map(share).collect()
+}
+
+fn devices(shared: &Shared, now: Option<Timestamp>) -> Result<DeviceCounts, Problem> {
+    let since = now.map(|now| now.minus(std::time::Duration::from_secs(86_400)));
+    let (known, new_today) = shared.store.count_devices(since)?;
+    Ok(DeviceCounts { known, new_today })
+}

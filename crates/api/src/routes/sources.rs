@@ -1,0 +1,84 @@
+//! What is watched, and what else could be.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use lapwing_store::Change;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::access::{Access, Caller};
+use crate::auth::Role;
+use crate::extract::{Answer, Body};
+use crate::operation::Operation;
+use crate::operator::{Coverage, InterfaceView, MethodView, SinkView, SourceChoice, SourceStatus};
+use crate::server::Shared;
+use crate::view::All;
+
+pub(super) fn operations() -> Vec<Operation> {
+    let (viewer, admin) = (Access::Role(Role::Viewer), Access::Role(Role::Admin));
+    [
+        Operation::get("/api/v1/sources", viewer, "What is watched, and what else could be", list)
+            .gives::<Sources>(200),
+        Operation::put("/api/v1/source", admin, "Watch something else", choose)
+            .takes::<SourceChoice>()
+            .gives::<SourceStatus>(200)
+            .problem(409),
+        Operation::delete("/api/v1/source", admin, "Stop watching", stop).gives::<SourceStatus>(200),
+        Operation::get("/api/v1/coverage", viewer, "What was and was not seen", coverage).gives::<Coverage>(200),
+        Operation::get("/api/v1/sinks", viewer, "The receivers of alerts", sinks).gives::<All<SinkView>>(200),
+    ]
+    .map(|operation| operation.tag("Sources"))
+    .into()
+}
+
+/// What is watched, and what else could be.
+#[derive(Serialize, JsonSchema)]
+struct Sources {
+    /// What is watched now.
+    current: SourceStatus,
+    /// The interfaces of this machine.
+    interfaces: Vec<InterfaceView>,
+    /// What packets can be judged by.
+    methods: Vec<MethodView>,
+}
+
+async fn list(State(shared): State<Arc<Shared>>) -> Answer<Sources> {
+    let found = shared.blocking(|shared| {
+        let operator = &shared.operator;
+        Ok(Sources { current: operator.source(), interfaces: operator.interfaces(), methods: operator.methods() })
+    });
+    found.await.map(Json)
+}
+
+async fn choose(
+    State(shared): State<Arc<Shared>>,
+    Caller(caller): Caller,
+    Body(choice): Body<SourceChoice>,
+) -> Answer<SourceStatus> {
+    let chosen = shared.blocking(move |shared| {
+        let detail = format!("{choice:?}");
+        let status = shared.operator.watch(choice)?;
+        shared.store.note(Change { who: &caller.username, at: crate::now() }, "source changed", "", &detail)?;
+        Ok(status)
+    });
+    chosen.await.map(Json)
+}
+
+async fn stop(State(shared): State<Arc<Shared>>, Caller(caller): Caller) -> Answer<SourceStatus> {
+    let stopped = shared.blocking(move |shared| {
+        let status = shared.operator.stop();
+        shared.store.note(Change { who: &caller.username, at: crate::now() }, "source stopped", "", "")?;
+        Ok(status)
+    });
+    stopped.await.map(Json)
+}
+
+async fn coverage(State(shared): State<Arc<Shared>>) -> Answer<Coverage> {
+    shared.blocking(|shared| Ok(shared.operator.coverage())).await.map(Json)
+}
+
+async fn sinks(State(shared): State<Arc<Shared>>) -> Answer<All<SinkView>> {
+    shared.blocking(|shared| Ok(All { data: shared.operator.sinks() })).await.map(Json)
+}

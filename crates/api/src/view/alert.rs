@@ -1,0 +1,135 @@
+//! An alert as the API shows it.
+
+use lapwing_alert::{Alert, Place};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+/// An alert, with the fields that clients of earlier dashboards look for beside its own.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub(crate) struct AlertView {
+    #[serde(flatten)]
+    pub(crate) alert: Alert,
+    /// When it began: the same as `first_seen`.
+    timestamp: String,
+    /// The host that acts, where that is known: the same as `device`.
+    src_ip: String,
+    /// The first of its peers.
+    dst_ip: Option<String>,
+    /// The port that was asked for in the first of its flows.
+    dst_port: Option<u16>,
+    /// `DDoS`, `Port Scan`, `Brute Force`, `Data Exfiltration`, or its title.
+    attack_type: String,
+    /// The model's score, of an anomaly.
+    anomaly_score: Option<f64>,
+    /// Bytes of the flows it rests on, as far as they were counted.
+    bytes: Option<u64>,
+    /// Packets of them.
+    packets: Option<u64>,
+    /// Where the outside host is, as far as a database tells.
+    geoip: Option<GeoIp>,
+    /// All that in one line.
+    message: String,
+}
+
+/// Where a host is.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub(crate) struct GeoIp {
+    /// ISO 3166-1, two letters.
+    country: String,
+    /// The city, where a database tells.
+    city: Option<String>,
+    /// Degrees north, where a database tells.
+    lat: Option<f64>,
+    /// Degrees east, where a database tells.
+    lng: Option<f64>,
+}
+
+impl GeoIp {
+    fn of(places: &[Place]) -> Option<Self> {
+        let country = places.iter().find_map(|place| place.country.clone())?;
+        Some(Self { country, city: None, lat: None, lng: None })
+    }
+}
+
+impl AlertView {
+    pub(crate) fn new(alert: Alert) -> Self {
+        let attack_type = attack_type(&alert.kind).map_or_else(|| alert.title.clone(), ToOwned::to_owned);
+        let flow = alert.evidence.first();
+        let dst_port = flow.map(|flow| flow.responder_port).filter(|port| *port > 0);
+        let scored = |measure: &&lapwing_alert::Measure| measure.name.contains("score");
+        let anomaly_score = alert.measured.iter().find(scored).map(|measure| measure.value);
+        let sums = (!alert.flows.is_empty()).then(|| {
+            let sum = |of: fn(&lapwing_detect::EvidenceFlow) -> [u64; 2]| {
+                alert.flows.iter().flat_map(of).fold(0, u64::saturating_add)
+            };
+            (sum(|flow| flow.bytes), sum(|flow| flow.packets))
+        });
+        let port = dst_port.map_or_else(String::new, |port| format!(" → port {port}"));
+        let severity = alert.severity.as_str().to_uppercase();
+        Self {
+            timestamp: lapwing_alert::rfc3339(alert.first_seen),
+            src_ip: alert.device.clone(),
+            dst_ip: alert.peers.first().cloned(),
+            dst_port,
+            message: format!("[{severity}] {attack_type} detected from {}{port}", alert.device),
+            attack_type,
+            anomaly_score,
+            bytes: sums.map(|(bytes, _)| bytes),
+            packets: sums.map(|(_, packets)| packets),
+            geoip: GeoIp::of(&alert.places),
+            alert,
+        }
+    }
+}
+
+/// The four attacks that earlier dashboards know, by the kinds that are theirs.
+const ATTACK_TYPES: [(&str, &[&str]); 4] = [
+    (
+        "DDoS",
+        &[
+            "amplification",
+            "connection-flood",
+            "icmp-flood",
+            "ip-flood",
+            "mqtt-flood",
+            "slow-requests",
+            "syn-flood",
+            "tcp-flood",
+            "tcp-reflection",
+            "udp-flood",
+        ],
+    ),
+    ("Port Scan", &["arp-sweep", "host-sweep", "network-scan", "port-scan", "service-discovery", "slow-scan"]),
+    ("Brute Force", &["brute-force", "credential-spray"]),
+    ("Data Exfiltration", &["exfiltration"]),
+];
+
+/// The attack that a kind of alert is of, if it is of one of the four.
+pub(crate) fn attack_type(kind: &str) -> Option<&'static str> {
+    ATTACK_TYPES.into_iter().find(|(_, kinds)| kinds.contains(&kind)).map(|(name, _)| name)
+}
+
+/// The kinds that an attack's name stands for; `None` for a name that is none of the four.
+pub(crate) fn kinds_of(attack_type: &str) -> Option<&'static [&'static str]> {
+    ATTACK_TYPES.into_iter().find(|(name, _)| name.eq_ignore_ascii_case(attack_type)).map(|(_, kinds)| kinds)
+}
+
+/// The name under which alerts of a kind are counted as attacks.
+pub(crate) fn attack_name(kind: &str) -> &str {
+    attack_type(kind).or_else(|| lapwing_detect::kind_info(kind).map(|info| info.title)).unwrap_or(kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attacks_are_named_by_kinds_that_exist() {
+        for (_, kinds) in ATTACK_TYPES {
+            kinds.iter().for_each(|kind| assert!(lapwing_detect::kind_info(kind).is_some(), "{kind}"));
+        }
+        assert_eq!(attack_type("syn-flood"), Some("DDoS"));
+        assert_eq!(kinds_of("port scan").map(<[_]>::len), Some(6));
+        assert_eq!(attack_name("beacon"), "Periodic contact with one server");
+    }
+}

@@ -1,0 +1,185 @@
+//! `lapwing serve`.
+
+mod fence;
+mod open;
+mod operator;
+mod run;
+mod tls;
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use std::{env, fs, thread};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use lapwing_api::auth::Accounts;
+use lapwing_api::{Feed, Parts, Server};
+use lapwing_capture::Pace;
+use lapwing_engine::Count;
+use lapwing_store::{Store, is_server};
+
+use crate::Outcome;
+use crate::input::RunOptions;
+use crate::judge::JudgeOptions;
+use crate::monitor::lock::Locks;
+use crate::monitor::{self, follow::Follow};
+use crate::store::now;
+use open::Opening;
+use operator::Serving;
+use run::Runner;
+
+/// Watch, and show what happens in a browser: monitor, API and dashboard in one process
+#[derive(Args)]
+#[command(after_help = "Examples:\n  lapwing serve --interface eth0\n  \
+                        lapwing serve --replay corpus/first-look/suspicious.pcap --speed 5\n  \
+                        lapwing serve --simulate\n  \
+                        lapwing serve --zeek /opt/zeek/logs --data-dir /var/lib/lapwing")]
+pub(crate) struct Serve {
+    /// Where to serve; other machines reach it only at an address that is not loopback
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// Keep accounts, alerts, flows, devices and uploads in this folder [default: the one that systemd gives, or
+    /// ~/.local/state/lapwing/serve; with --replay and --simulate one that goes at the end]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Listen to this interface; repeatable
+    #[arg(long, short, value_name = "IF", conflicts_with_all = ["replay", "zeek", "eve"])]
+    interface: Vec<String>,
+    #[command(flatten)]
+    follow: Follow,
+    /// Play this capture as if it came from an interface
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["zeek", "eve"])]
+    replay: Option<PathBuf>,
+    /// How much faster than it was captured; `max` is as fast as can be
+    #[arg(long, value_name = "N", requires = "replay", default_value = "1")]
+    speed: Pace,
+    #[command(flatten)]
+    options: RunOptions,
+    #[command(flatten)]
+    judge: JudgeOptions,
+    /// Serve over TLS with this certificate chain (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_certificate: Option<PathBuf>,
+    /// And this private key (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    tls_key: Option<PathBuf>,
+    /// Serve over TLS with a certificate of our own making, which browsers will ask about
+    #[arg(long, conflicts_with = "tls_certificate")]
+    tls_self_signed: bool,
+    /// Keep the latest frames of interfaces, so many MiB of them, so that the packets of an alert can be downloaded
+    #[arg(long, value_name = "MIB")]
+    keep_packets: Option<Count<1, 1_048_576>>,
+    /// Hear only what is addressed to this machine
+    #[arg(long)]
+    no_promiscuous: bool,
+    /// MiB of ring in the kernel for each interface
+    #[arg(long, value_name = "MIB", default_value = "16")]
+    buffer: Count<1, 4_096>,
+    /// Keep all rights, and access to all files
+    #[arg(long)]
+    no_sandbox: bool,
+    /// End after this many seconds
+    #[arg(long, value_name = "SECONDS")]
+    duration: Option<u64>,
+}
+
+/// How often it is looked whether somebody wants it to end.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// A folder that goes when its owner does, where nobody asked to keep it.
+enum Folder {
+    Kept(PathBuf),
+    Passing(PathBuf),
+}
+
+impl Folder {
+    fn path(&self) -> &Path {
+        match self {
+            Self::Kept(path) | Self::Passing(path) => path,
+        }
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if let Self::Passing(path) = self {
+            // What is left of it lies among temporary files.
+            let _ = fs::remove_dir_all(path);
+        }
+    }
+}
+
+impl Serve {
+    pub(crate) fn run(&self) -> Result<Outcome> {
+        let mut input = self.options.settle()?;
+        let folder = self.folder()?;
+        let mut locks = Locks::default();
+        locks.take(folder.path())?;
+        let listener = TcpListener::bind(self.listen).with_context(|| format!("--listen {}", self.listen))?;
+        let tls = self.tls(folder.path())?;
+        let (stop, renew) = monitor::signals()?;
+        let opening = Opening::new(self, &mut input, folder.path())?;
+        let first = opening.first()?;
+        let place = input.settings.store.place.clone().unwrap_or_else(|| folder.path().join("store"));
+        if !is_server(&place) {
+            private(&place)?;
+        }
+        // Before any thread is started: none may stay outside.
+        let fences = self.fence(&input, &opening, folder.path(), &place)?;
+        let store = Arc::new(Store::open(&place, input.settings.store_settings())?);
+        let accounts = Arc::new(Accounts::new(Arc::clone(&store), now()).context("the accounts cannot be used")?);
+        let feed = Feed::default();
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let runner = Runner::new(input, &self.judge, Arc::clone(&store), feed.clone(), renew)?;
+        let tap = runner.tap.clone();
+        let serving = Arc::new(Serving::new(runner, opening));
+        let parts = Parts { store, accounts: Arc::clone(&accounts), feed, tap, operator: Arc::clone(&serving) as _ };
+        let server = Server::start(listener, tls, parts)?;
+        eprintln!("lapwing: serving {scheme}://{} ({fences})", server.address());
+        if let Some(code) = accounts.setup_code(now()) {
+            eprintln!("lapwing: there is no account yet; make the first one within an hour at");
+            eprintln!("lapwing:   {scheme}://{}/#/setup?code={code}", server.address());
+        }
+        if let Some(first) = first {
+            serving.begin(first);
+        } else {
+            eprintln!(
+                "lapwing: nothing is watched yet: choose a source in the dashboard, or name one (--interface, --replay, …)"
+            );
+        }
+        let begun = std::time::Instant::now();
+        let over = || self.duration.is_some_and(|seconds| begun.elapsed().as_secs() >= seconds);
+        while !stop.load(Ordering::Relaxed) && !over() {
+            thread::sleep(LOOK);
+        }
+        server.stop();
+        serving.finish()?;
+        drop(locks);
+        Ok(Outcome::Done)
+    }
+
+    /// Where everything is kept.
+    fn folder(&self) -> Result<Folder> {
+        let passes = self.replay.is_some();
+        let folder = match &self.data_dir {
+            Some(folder) => Folder::Kept(folder.clone()),
+            None if passes => Folder::Passing(env::temp_dir().join(format!("lapwing-{}", std::process::id()))),
+            None => {
+                let usual = monitor::follow::usual_state().map(|folder| folder.join("serve"));
+                Folder::Kept(usual.context("no place to keep anything: name one by --data-dir DIR")?)
+            }
+        };
+        private(folder.path())?;
+        Ok(folder)
+    }
+}
+
+/// Makes a folder that is nobody else's, if it is not there.
+fn private(folder: &Path) -> Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.with_context(|| format!("{}: cannot be made", folder.display()))
+}

@@ -1,0 +1,188 @@
+//! Sources, opened.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use anyhow::{Context, Result, anyhow, bail};
+use lapwing_api::{SourceChoice, SourceKind, SourceStatus};
+use lapwing_capture::{
+    Filter, Inputs, LiveConfig, LiveSource, LiveStatus, Pace, PaceStatus, Paced, Recorder, Rotation, Source,
+};
+use lapwing_records::{FollowConfig, Followed};
+
+use super::Serve;
+use crate::input::Input;
+use crate::monitor::{follow, watch};
+
+/// Files that kept frames are spread over: the oldest goes.
+const KEPT_FILES: usize = 8;
+
+/// A source that waits to be watched.
+pub(super) struct Opened {
+    pub(super) frames: Frames,
+    pub(super) status: SourceStatus,
+    /// Set when it is to end.
+    pub(super) stop: Arc<AtomicBool>,
+    /// What the pipeline takes of it, where the source does not see to that itself.
+    pub(super) filter: Option<Filter>,
+    /// Captures that hold its packets, and folders of such.
+    pub(super) captures: Vec<PathBuf>,
+}
+
+/// Where it comes from.
+pub(super) enum Frames {
+    Live(Box<dyn Source>, Arc<LiveStatus>),
+    Replay(Box<dyn Source>, Arc<PaceStatus>),
+    Logs(Box<Followed>),
+}
+
+/// What sources are opened with.
+pub(super) struct Opening {
+    live: LiveConfig,
+    keep: Option<(PathBuf, u64)>,
+    logs: Option<FollowConfig>,
+    replay: Option<PathBuf>,
+    pace: Pace,
+    filter: Option<String>,
+    zeek: bool,
+    interfaces: Vec<String>,
+}
+
+impl Opening {
+    /// From the arguments.
+    pub(super) fn new(serve: &Serve, input: &mut Input, folder: &Path) -> Result<Self> {
+        let filter = input.settings.capture.filter.as_ref().map(|filter| filter.as_str().to_owned());
+        input.pipeline.filter = None;
+        if serve.follow.is_asked() && filter.is_some() {
+            bail!("--filter looks at packets, and logs have none");
+        }
+        Ok(Self {
+            live: LiveConfig {
+                interfaces: Vec::new(),
+                filter: None,
+                promiscuous: !serve.no_promiscuous,
+                buffer: (serve.buffer.get() as usize) << 20,
+                rings: 1,
+                limit: None,
+            },
+            keep: serve.keep_packets.map(|mib| (folder.join("captures"), mib.get() << 20)),
+            logs: if serve.follow.is_asked() {
+                Some(serve.follow.config(input, Some(folder.join("positions")))?)
+            } else {
+                None
+            },
+            replay: serve.replay.clone(),
+            pace: serve.speed,
+            filter,
+            zeek: serve.follow.is_zeek(),
+            interfaces: serve.interface.clone(),
+        })
+    }
+
+    /// What the arguments name, if they name something.
+    pub(super) fn first(&self) -> Result<Option<Opened>> {
+        let filter = self.filter.clone();
+        let speed = match self.pace {
+            Pace::Unlimited => 0.0,
+            Pace::Times(speed) => speed.get(),
+        };
+        let kind = if !self.interfaces.is_empty() {
+            SourceKind::Interface
+        } else if self.replay.is_some() {
+            SourceKind::Replay
+        } else if self.logs.is_some() {
+            if self.zeek { SourceKind::Zeek } else { SourceKind::Eve }
+        } else {
+            return Ok(None);
+        };
+        let choice = SourceChoice { kind, interfaces: self.interfaces.clone(), filter, speed: Some(speed), job: None };
+        self.open(&choice, None).map(Some)
+    }
+
+    /// Opens what is asked for; `upload` is the capture of the upload that it names.
+    pub(super) fn open(&self, choice: &SourceChoice, upload: Option<&Path>) -> Result<Opened> {
+        let filter = choice.filter.as_deref().filter(|text| !text.trim().is_empty());
+        let filter = filter.map(|text| Filter::new(text).map_err(|error| anyhow!("filter: {error}"))).transpose()?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let status = SourceStatus { kind: choice.kind, filter: choice.filter.clone(), ..SourceStatus::default() };
+        match choice.kind {
+            SourceKind::Interface => self.listen(choice, filter, status, stop),
+            SourceKind::Replay => {
+                let path = upload.or(self.replay.as_deref());
+                let path = path.context("no capture was named: upload one first, or name one by --replay")?;
+                replay(path, choice.speed.unwrap_or(1.0), filter, status, stop)
+            }
+            SourceKind::Zeek | SourceKind::Eve => self.follow(status, stop),
+            SourceKind::Simulate | SourceKind::None => bail!("this cannot be watched"),
+        }
+    }
+
+    fn listen(
+        &self,
+        choice: &SourceChoice,
+        filter: Option<Filter>,
+        status: SourceStatus,
+        stop: Arc<AtomicBool>,
+    ) -> Result<Opened> {
+        let mut interfaces = choice.interfaces.clone();
+        interfaces.sort();
+        interfaces.dedup();
+        let config = LiveConfig { interfaces: interfaces.clone(), filter, ..self.live.clone() };
+        let source = LiveSource::open(config, Arc::clone(&stop), watch::tell)?;
+        let live = source.status();
+        let mut captures = Vec::new();
+        let source: Box<dyn Source> = match &self.keep {
+            None => Box::new(source),
+            Some((folder, bytes)) => {
+                let size = bytes / KEPT_FILES as u64;
+                let rotation = Rotation { size, files: Some(KEPT_FILES), ..Rotation::default() };
+                captures.push(folder.clone());
+                Box::new(Recorder::new(source, folder, rotation, watch::tell_recorder)?)
+            }
+        };
+        let status = SourceStatus { names: interfaces, ..status };
+        Ok(Opened { frames: Frames::Live(source, live), status, stop, filter: None, captures })
+    }
+
+    fn follow(&self, status: SourceStatus, stop: Arc<AtomicBool>) -> Result<Opened> {
+        let config = self.logs.as_ref().context("no logs were named: start with --zeek or --eve")?;
+        let source = Followed::open(config, follow::tell)?;
+        let names = source.paths().map(|path| path.display().to_string()).collect();
+        let status = SourceStatus { names, ..status };
+        Ok(Opened { frames: Frames::Logs(Box::new(source)), status, stop, filter: None, captures: Vec::new() })
+    }
+
+    /// Folders and files that are opened later, or again.
+    pub(super) fn reads(&self) -> Vec<PathBuf> {
+        self.replay
+            .iter()
+            .cloned()
+            .chain(self.logs.iter().flat_map(|logs| logs.zeek.iter().chain(&logs.eve).cloned()))
+            .collect()
+    }
+}
+
+fn replay(
+    path: &Path,
+    speed: f64,
+    filter: Option<Filter>,
+    status: SourceStatus,
+    stop: Arc<AtomicBool>,
+) -> Result<Opened> {
+    let pace = Pace::times(speed)?;
+    let inputs = Inputs::open(&[path.to_owned()]);
+    let inputs = inputs.with_context(|| format!("{}: cannot be played", path.display()))?;
+    let source = Paced::new(inputs, pace, Arc::clone(&stop), |silence| {
+        eprintln!(
+            "lapwing: the capture is silent for {:.0} s; shown in {:.0} s",
+            silence.instead_of.as_secs_f64(),
+            silence.takes.as_secs_f64()
+        );
+    });
+    let pace = source.status();
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let status = SourceStatus { names: vec![name], speed: Some(speed), progress: Some(0.0), ..status };
+    let captures = vec![path.to_owned()];
+    Ok(Opened { frames: Frames::Replay(Box::new(source), pace), status, stop, filter, captures })
+}

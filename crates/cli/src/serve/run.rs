@@ -1,0 +1,333 @@
+//! The thread that watches, one source after another.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use lapwing_alert::{Alert, AlertConfig, Places};
+use lapwing_api::{Feed, Feeding, Second, SourceKind, SourceState, SourceStatus};
+use lapwing_capture::{LiveStatus, PaceStatus, Timestamp};
+use lapwing_detect::Anomaly;
+use lapwing_detect::signature::LoadReport;
+use lapwing_engine::packets::{Tap, Tapped};
+use lapwing_engine::{Control, Detecting, PipelineConfig, Scoring, Stage, Watching};
+use lapwing_export::SinkStatus;
+use lapwing_export::metrics::Metrics;
+use lapwing_store::{Pressure, Store};
+
+use super::open::{Frames, Opened};
+use crate::baseline::Normal;
+use crate::delivery::Delivering;
+use crate::input::Input;
+use crate::judge::JudgeOptions;
+use crate::monitor::keep::{Keeping, keeping};
+use crate::monitor::metered::{Counting, Metered};
+use crate::monitor::reload::Reload;
+use crate::monitor::told::{Sink, Told};
+use crate::monitor::watch;
+use crate::signatures::Rules;
+use crate::sources::Named;
+use crate::store::now;
+
+/// How long the store has to take what waits when a source is left.
+const STORE_FAREWELL: Duration = Duration::from_secs(3);
+
+/// What is needed to watch any source.
+pub(super) struct Runner {
+    pub(super) input: Input,
+    pub(super) judge: JudgeOptions,
+    pub(super) rules: Rules,
+    pub(super) anomalies: Vec<Anomaly>,
+    learnt: Option<Anomaly>,
+    pub(super) not_evaluated: Vec<String>,
+    pub(super) store: Arc<Store>,
+    pub(super) feed: Feed,
+    pub(super) tap: Tap,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) renew: Arc<AtomicBool>,
+    pub(super) delivering: Option<Arc<Mutex<Delivering>>>,
+    pub(super) now: Arc<Now>,
+}
+
+/// What is watched now, for those who ask.
+#[derive(Default)]
+pub(super) struct Now {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) status: SourceStatus,
+    pub(super) control: Arc<Control>,
+    pub(super) live: Arc<LiveStatus>,
+    pub(super) pace: Option<Arc<PaceStatus>>,
+    pub(super) stop: Arc<AtomicBool>,
+    pub(super) captures: Vec<std::path::PathBuf>,
+    pub(super) lost: Lost,
+    pub(super) report: LoadReport,
+    /// How often each rule decided, and when last.
+    pub(super) hits: Hits,
+    /// Which source this is, counted from the start.
+    pub(super) run: u64,
+}
+
+pub(super) type Lost = std::collections::BTreeMap<String, u64>;
+pub(super) type Hits = std::collections::HashMap<String, (u64, Timestamp)>;
+
+impl Now {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.lock());
+        self.changed.notify_all();
+    }
+
+    /// Waits until `done`, for so long at most.
+    pub(super) fn wait(&self, patience: Duration, done: impl Fn(&State) -> bool) -> bool {
+        let (end, mut state) = (Instant::now() + patience, self.lock());
+        while !done(&state) {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
+    }
+}
+
+impl Runner {
+    /// Reads what sources are judged by.
+    pub(super) fn new(
+        input: Input,
+        judge: &JudgeOptions,
+        store: Arc<Store>,
+        feed: Feed,
+        renew: Arc<AtomicBool>,
+    ) -> Result<Self> {
+        let rules = judge.rules(&input.settings.signatures)?;
+        let trusted = Named::of(&judge.baseline);
+        let normal = Normal::read(&input, &judge.model, &trusted, &rules.sources, &Control::default())?;
+        let not_evaluated = rules.left_out.iter().cloned().chain(normal.not_evaluated).collect();
+        let anomalies = normal.anomalies.into_iter().chain(normal.learnt.clone()).collect();
+        let (metrics, now) = (Arc::new(Metrics::default()), Arc::new(Now::default()));
+        Metered::describe(&metrics);
+        let shown = Arc::clone(&now);
+        metrics.before_rendering(move |metrics| {
+            let state = shown.lock();
+            let (status, control) = (Arc::clone(&state.live), Arc::clone(&state.control));
+            drop(state);
+            Counting { status, control, kept: None }.show(metrics);
+        });
+        let delivering = Delivering::live(&input.settings)?;
+        if let Some(delivering) = &delivering {
+            delivering.show_in(&metrics);
+        }
+        Ok(Self {
+            input,
+            judge: judge.clone(),
+            rules,
+            anomalies,
+            learnt: normal.learnt,
+            not_evaluated,
+            store,
+            feed,
+            tap: Tap::default(),
+            metrics,
+            renew,
+            delivering: delivering.map(|delivering| Arc::new(Mutex::new(delivering))),
+            now,
+        })
+    }
+
+    /// What became of deliveries.
+    pub(super) fn sinks(&self) -> Vec<SinkStatus> {
+        let status =
+            |delivering: &Arc<Mutex<Delivering>>| delivering.lock().unwrap_or_else(PoisonError::into_inner).status();
+        self.delivering.as_ref().map(status).unwrap_or_default()
+    }
+
+    /// Gives receivers a little time for what waits.
+    pub(super) fn finish_deliveries(&self) {
+        if let Some(delivering) = &self.delivering {
+            let finished = delivering.lock().unwrap_or_else(PoisonError::into_inner).finish();
+            if let Err(error) = finished {
+                eprintln!("lapwing: {error}");
+            }
+        }
+    }
+
+    /// Watches a source until it ends, or is told to.
+    pub(super) fn watch(&self, opened: Opened) {
+        let name = opened.status.names.join(", ");
+        let outcome = self.go_through(opened);
+        let (state, detail) = match &outcome {
+            Ok(()) => (SourceState::Ended, None),
+            Err(error) => (SourceState::Failed, Some(crate::told(error))),
+        };
+        if let Some(detail) = &detail {
+            eprintln!("lapwing: {name}: {detail}");
+        }
+        self.now.change(|now| {
+            let stopped = now.stop.load(Ordering::Relaxed) && outcome.is_ok();
+            now.status.state = if stopped { SourceState::Stopped } else { state };
+            now.status.detail = detail;
+            now.note_progress();
+        });
+    }
+
+    fn go_through(&self, opened: Opened) -> Result<()> {
+        let settings = &self.input.settings;
+        let alerts = AlertConfig::from(&settings.alert);
+        let (mut detecting, scoring, report) =
+            Detecting::new(&self.input.local, &self.rules.sources, self.anomalies.clone(), alerts);
+        let scoring = Arc::new(scoring);
+        let reload = Reload::new(&self.judge, &settings.signatures, self.learnt.clone(), Arc::clone(&scoring));
+        let goes_on = matches!(opened.status.kind, SourceKind::Interface | SourceKind::Zeek | SourceKind::Eve);
+        let pressure = if goes_on { Pressure::LeaveOut } else { Pressure::Wait };
+        let mut kept = Keeping::on(Arc::clone(&self.store), pressure, goes_on.then_some(&mut detecting));
+        let control = Arc::new(Control::default());
+        control.watch();
+        let status = SourceStatus { state: SourceState::Running, since: Some(now()), ..opened.status };
+        let is_framed = !matches!(opened.frames, Frames::Logs(_));
+        let (live, pace) = match &opened.frames {
+            Frames::Live(_, live) => (Arc::clone(live), None),
+            Frames::Replay(_, pace) => (Arc::default(), Some(Arc::clone(pace))),
+            Frames::Logs(_) => (Arc::default(), None),
+        };
+        self.feed.begin(is_framed);
+        self.now.change(|now| {
+            let run = now.run + 1;
+            *now = State {
+                status,
+                control: Arc::clone(&control),
+                live: Arc::clone(&live),
+                pace,
+                stop: Arc::clone(&opened.stop),
+                captures: opened.captures.clone(),
+                report,
+                run,
+                ..State::default()
+            };
+        });
+        let places = settings.geo.open().context("[geo]")?;
+        let told = self.told(&mut kept, reload, places, &opened.stop)?;
+        let heard = move || watch::heard(&live.interfaces());
+        let mut stage = Watching::new(detecting, told, Arc::clone(&self.renew), heard);
+        let pipeline = PipelineConfig { filter: opened.filter.clone(), ..self.input.pipeline.clone() };
+        let (span, error) = keeping(Some(&mut kept), &mut stage, |stage| {
+            let mut feeding = Feeding::new(stage, self.feed.clone());
+            self.run(opened.frames, &pipeline, &scoring, &mut feeding, &control, &opened.stop)
+        });
+        let (told, lost) = stage.finish(span.map(|(_, last)| last));
+        self.now.change(|now| now.lost = lost);
+        told.finish().context("the alerts cannot be handed on")?;
+        kept.finish(STORE_FAREWELL)?;
+        error.map_or(Ok(()), Err)
+    }
+
+    fn run(
+        &self,
+        frames: Frames,
+        pipeline: &PipelineConfig,
+        scoring: &Scoring,
+        stage: &mut dyn Stage,
+        control: &Control,
+        stop: &AtomicBool,
+    ) -> (Option<(Timestamp, Timestamp)>, Option<anyhow::Error>) {
+        match frames {
+            Frames::Live(source, _) | Frames::Replay(source, _) => {
+                let mut source = Tapped::new(source, &self.tap, pipeline.filter.clone());
+                let ran = lapwing_engine::run(&mut source, pipeline, scoring, stage, control);
+                (ran.span, ran.error.map(anyhow::Error::from))
+            }
+            Frames::Logs(mut source) => {
+                let ran = lapwing_engine::run_followed(&mut source, scoring, stage, control, stop);
+                (ran.span, None)
+            }
+        }
+    }
+
+    /// Shows in the feed which seconds are over; `known` is the last that it was shown.
+    pub(super) fn show_seconds(&self, known: &AtomicU64) {
+        let seconds = self.tap.seconds(known.load(Ordering::Relaxed));
+        let Some(last) = seconds.last() else { return };
+        known.store(last.sequence, Ordering::Relaxed);
+        let shown: Vec<Second> = seconds
+            .iter()
+            .map(|second| {
+                let all = second.totals.all();
+                let (packets, bytes, anomalies) = (all.packets, all.bytes, second.totals.anomalies);
+                Second { time: second.time, packets, bytes, anomalies, alerts: 0 }
+            })
+            .collect();
+        self.feed.seconds(&shown);
+    }
+
+    fn told(&self, kept: &mut Keeping, reload: Reload, places: Places, stop: &Arc<AtomicBool>) -> Result<Told> {
+        let mut others: Vec<Box<dyn Sink>> = vec![Box::new(Metered::counting(Arc::clone(&self.metrics)))];
+        others.push(Box::new(Shown { feed: self.feed.clone(), now: Arc::clone(&self.now) }));
+        if let Some(delivering) = &self.delivering {
+            others.push(Box::new(Handed(Arc::clone(delivering))));
+        }
+        let sinks = kept.beside(others).context("the store cannot be used")?;
+        Ok(Told::new(sinks, reload, places, Arc::clone(stop)))
+    }
+}
+
+impl State {
+    /// What is known of the source at this moment.
+    pub(super) fn note_progress(&mut self) {
+        let counted = self.control.counted();
+        self.status.packets = self.control.frames();
+        self.status.flows = counted.flows.started;
+        if self.pace.is_some() {
+            let position = self.control.position();
+            let share = position.total.map(|total| position.read as f64 / total.max(1) as f64);
+            let over = self.status.state == SourceState::Ended;
+            self.status.progress = if over { Some(1.0) } else { share.map(|share| share.min(1.0)) };
+        }
+    }
+}
+
+/// Shows alerts to those who look.
+struct Shown {
+    feed: Feed,
+    now: Arc<Now>,
+}
+
+impl Sink for Shown {
+    fn take(&mut self, alerts: &[Alert]) -> io::Result<()> {
+        self.feed.alerts(alerts);
+        let mut now = self.now.lock();
+        for alert in alerts.iter().filter(|alert| alert.is_new()) {
+            for rule in &alert.rules {
+                let hits = now.hits.entry(rule.clone()).or_default();
+                *hits = (hits.0 + 1, alert.last_seen);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Hands alerts to receivers that outlive a source.
+struct Handed(Arc<Mutex<Delivering>>);
+
+impl Sink for Handed {
+    fn take(&mut self, alerts: &[Alert]) -> io::Result<()> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take(alerts)
+    }
+
+    fn tend(&mut self, detecting: &Detecting) -> io::Result<()> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).tend(detecting)
+    }
+
+    fn reopen(&mut self) -> io::Result<()> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).reopen()
+    }
+}

@@ -1,0 +1,77 @@
+//! Encrypted connections.
+
+use std::fs;
+use std::io::BufReader;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use rcgen::{CertificateParams, DnType, KeyPair};
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+use super::Serve;
+
+impl Serve {
+    /// What connections are encrypted with, if they are to be.
+    pub(super) fn tls(&self, folder: &Path) -> Result<Option<Arc<ServerConfig>>> {
+        match (&self.tls_certificate, &self.tls_key) {
+            (Some(certificate), Some(key)) => read(certificate, key).map(Some),
+            _ if self.tls_self_signed => {
+                let (certificate, key) = (folder.join("certificate.pem"), folder.join("key.pem"));
+                if !certificate.exists() || !key.exists() {
+                    self.make(&certificate, &key)?;
+                }
+                read(&certificate, &key).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Makes a certificate for this machine, that is good where somebody says so.
+    fn make(&self, certificate: &Path, key: &Path) -> Result<()> {
+        let host = fs::read_to_string("/etc/hostname").unwrap_or_default();
+        let names = ["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned(), self.listen.ip().to_string()];
+        let mut names: Vec<String> = names.into_iter().chain([host.trim().to_owned()]).collect();
+        names.retain(|name| !name.is_empty());
+        names.sort();
+        names.dedup();
+        let mut params = CertificateParams::new(names).context("a certificate cannot be made")?;
+        params.distinguished_name.push(DnType::CommonName, "Lapwing");
+        let pair = KeyPair::generate().context("a key cannot be made")?;
+        let made = params.self_signed(&pair).context("a certificate cannot be made")?;
+        write_private(key, &pair.serialize_pem())?;
+        fs::write(certificate, made.pem()).with_context(|| certificate.display().to_string())?;
+        eprintln!("lapwing: made a certificate: {}", certificate.display());
+        Ok(())
+    }
+}
+
+fn write_private(path: &Path, text: &str) -> Result<()> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut open = fs::OpenOptions::new();
+    let file = open.write(true).create(true).truncate(true).mode(0o600).open(path);
+    file.and_then(|mut file| file.write_all(text.as_bytes())).with_context(|| path.display().to_string())
+}
+
+fn read(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>> {
+    let open = |path: &Path| {
+        fs::File::open(path).map(BufReader::new).with_context(|| format!("{}: cannot be read", path.display()))
+    };
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_reader_iter(open(certificate)?).collect();
+    let chain = chain.with_context(|| certificate.display().to_string())?;
+    if chain.is_empty() {
+        bail!("{}: there is no certificate in it", certificate.display());
+    }
+    let private = PrivateKeyDer::from_pem_reader(open(key)?).with_context(|| key.display().to_string())?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .context("TLS cannot be set up")?
+        .with_no_client_auth()
+        .with_single_cert(chain, private)
+        .with_context(|| format!("{} and {} do not fit each other", certificate.display(), key.display()))?;
+    Ok(Arc::new(config))
+}
