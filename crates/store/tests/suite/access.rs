@@ -144,7 +144,7 @@ pub(crate) fn a_refresh_token_that_comes_twice_ends_its_session(store: &Store) {
     assert_eq!(rotate("late", "8", 2_000 + 43_200), Rotation::Unknown, "it has expired");
     log_in(store, "kim", "long", 100_000).unwrap();
     let mut last = "long".to_owned();
-    for half_days in 1..14 {
+    for half_days in 1..=14 {
         let (next, seconds) = (format!("long {half_days}"), 100_000 + 43_199 * half_days);
         assert!(matches!(rotate(&last, &next, seconds), Rotation::Done(_)));
         last = next;
