@@ -28,7 +28,9 @@ mod signatures;
 mod sources;
 mod store;
 mod suppress;
+mod token;
 mod train;
+mod user;
 
 use std::io;
 use std::process::ExitCode;
@@ -61,6 +63,8 @@ enum Verb {
     Query(query::Query),
     Alerts(alerts::Alerts),
     Suppress(suppress::Suppress),
+    User(user::User),
+    Token(token::Token),
     Selftest(selftest::Selftest),
     Config(config::ConfigVerb),
 }
@@ -92,6 +96,8 @@ fn main() -> ExitCode {
         Verb::Query(verb) => verb.run(),
         Verb::Alerts(verb) => verb.run(),
         Verb::Suppress(verb) => verb.run(),
+        Verb::User(verb) => verb.run(),
+        Verb::Token(verb) => verb.run(),
         Verb::Selftest(verb) => verb.run(),
         Verb::Config(verb) => verb.run(),
     };

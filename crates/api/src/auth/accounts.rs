@@ -155,6 +155,14 @@ impl Accounts {
         Ok(self.store.tokens(owner)?)
     }
 
+    /// The API tokens of an account or of all, as the command line lists them.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn tokens_of(&self, owner: Option<&str>) -> Result<Vec<ApiToken>, AuthError> {
+        Ok(self.store.tokens(owner)?)
+    }
+
     /// Makes an API token, and returns it: it is not shown again. It may never do more than its owner.
     ///
     /// # Errors
@@ -207,6 +215,14 @@ impl Accounts {
     pub fn revoke_token(&self, by: &Identity, id: &str, now: Timestamp) -> Result<(), AuthError> {
         let owner = if by.role == Role::Admin { None } else { Some(by.username.as_str()) };
         self.changed(|store| store.revoke_token(id, owner, Change { who: &by.username, at: now }))
+    }
+
+    /// Revokes an API token, whoever's, as the command line does.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    pub fn revoke_token_of(&self, id: &str, change: Change<'_>) -> Result<(), AuthError> {
+        self.changed(|store| store.revoke_token(id, None, change))
     }
 
     /// To be called once a minute or so: tells the audit trail of failed logins, and lets go of what has expired. Returns the

@@ -63,8 +63,8 @@ impl Store {
     /// Makes an account.
     ///
     /// # Errors
-    /// [`StoreError::Refused`] for a name that is none, [`StoreError::Conflict`] where it is taken or there are too many, or
-    /// when the database cannot be written.
+    /// [`StoreError::Refused`] for a name that is none, [`StoreError::Conflict`] where it is taken, there are too many, or
+    /// there is none yet and this would not be an admin; or when the database cannot be written.
     pub fn add_account(&self, account: &NewAccount<'_>, change: Change<'_>) -> Result<(), StoreError> {
         self.write(|sql| add(sql, account, change))
     }
@@ -178,6 +178,9 @@ fn add(sql: &mut dyn Sql, account: &NewAccount<'_>, change: Change<'_>) -> Resul
     if username.is_empty() || username.len() > LONGEST_NAME || !username.bytes().all(valid) {
         let reason = format!("a username is 1 to {LONGEST_NAME} letters, digits, dots, hyphens, underscores or @");
         return Err(StoreError::Refused(reason));
+    }
+    if account.role != Role::Admin && count(sql, "SELECT COUNT(*) FROM accounts", &[])? == 0 {
+        return Err(StoreError::Conflict("the first account is an admin, who manages the others".to_owned()));
     }
     let lower = username.to_lowercase();
     if count(sql, "SELECT COUNT(*) FROM accounts WHERE LOWER(username) = ?1", &[lower.into()])? > 0 {

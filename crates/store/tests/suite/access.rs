@@ -32,6 +32,7 @@ fn actions(store: &Store) -> Vec<String> {
 
 pub(crate) fn an_account_has_a_plain_name_that_nobody_else_has(store: &Store) {
     assert!(!store.has_accounts().unwrap());
+    assert!(matches!(add(store, "lee", Role::Analyst), Err(StoreError::Conflict(_))));
     store.add_first_account("kim", "hash", KIM).unwrap();
     assert!(store.has_accounts().unwrap());
     assert!(matches!(store.add_first_account("eve", "hash", KIM), Err(StoreError::Conflict(_))));
