@@ -15,7 +15,12 @@ export default defineConfig({
         entryFileNames: "assets/[name].js",
         chunkFileNames: "assets/[name].js",
         assetFileNames: "assets/[name][extname]",
-        advancedChunks: { groups: [{ name: "svelte", test: /node_modules\/(svelte|esm-env|clsx)\// }] },
+        advancedChunks: {
+          groups: [
+            { name: "svelte", test: /node_modules\/(svelte|esm-env|clsx)\// },
+            { name: "shared", minShareCount: 2 },
+          ],
+        },
       },
     },
     assetsInlineLimit: 0,
