@@ -8,13 +8,13 @@ const routes = ["/auth", "/api", "/health", "/ready", "/openapi.json", "/metrics
 export default defineConfig({
   plugins: [svelte()],
   build: {
-    // Names without hashes, so that the built files in the repository keep their names; the server revalidates by ETag.
+    // Names carry a hash of the content: the server lets browsers keep them for ever.
     rolldownOptions: {
       input: ["index.html", "docs.html"],
       output: {
-        entryFileNames: "assets/[name].js",
-        chunkFileNames: "assets/[name].js",
-        assetFileNames: "assets/[name][extname]",
+        entryFileNames: "assets/[name]-[hash].js",
+        chunkFileNames: "assets/[name]-[hash].js",
+        assetFileNames: "assets/[name]-[hash][extname]",
         advancedChunks: {
           groups: [
             { name: "svelte", test: /node_modules\/(svelte|esm-env|clsx)\// },

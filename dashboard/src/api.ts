@@ -6,6 +6,7 @@ export type Role = "viewer" | "analyst" | "admin";
 export type Counts = Record<Severity, number>;
 
 export interface List<T> {
+  /** How many are in `data`. */
   count: number;
   data: T[];
   next: string | null;
@@ -69,21 +70,21 @@ export interface Alert {
   bytes: number | null;
   packets: number | null;
   message: string;
-  simulated: boolean;
+  simulated?: boolean;
 }
 
 export interface HistoryEntry {
   at: string;
   who: string;
   action: string;
-  detail: string | null;
+  detail: string;
 }
 
 export interface AlertDetail {
   alert: Alert;
   history: HistoryEntry[];
   related: Alert[];
-  evidence: { pcap: boolean; reason: string | null };
+  evidence: { pcap: boolean; reason?: string | null };
 }
 
 export interface Matcher {
@@ -166,8 +167,8 @@ export interface Second {
 
 export interface Talker {
   host: string;
-  name: string | null;
-  device: string | null;
+  name?: string | null;
+  device?: string | null;
   bytes: number;
   packets: number;
   flows: number;
@@ -179,16 +180,14 @@ export interface Threat {
   reasons: string[];
 }
 
-export interface CountryTraffic {
+export interface CountryShare {
   country: string;
-  flows: number;
-  bytes: number;
+  hosts: number;
   alerts: number;
 }
 
 export interface ProtocolShare {
   name: string;
-  packets: number | null;
   flows: number;
   bytes: number;
 }
@@ -206,7 +205,7 @@ export interface Overview {
   open: Counts;
   threat: Threat;
   coverage: Coverage;
-  places: CountryTraffic[];
+  places: CountryShare[];
   devices: { known: number; new_today: number };
 }
 
@@ -356,26 +355,24 @@ export interface Job {
 
 export interface Sources {
   current: SourceStatus;
-  interfaces: { name: string; description: string | null; ip: string | null; up: boolean }[];
-  replays: { id: string; name: string }[];
-  logs: { kind: string; path: string }[];
-  methods: { name: string; available: boolean; reason: string | null }[];
-  models: { name: string; loaded: boolean }[];
+  interfaces: { name: string; description: string; ip?: string | null; up: boolean }[];
+  methods: { name: string; available: boolean; reason?: string | null }[];
 }
 
 export interface Model {
   name: string;
   kind: string;
   schema: string;
-  trained: string | null;
+  trained?: string | null;
   rows: number;
-  budget: number | string | null;
-  expected_rate: number | null;
-  achieved_rate: number | null;
-  threshold: number | null;
-  drift: number | null;
+  /** False alerts per device and week that were allowed. */
+  budget?: number | null;
+  expected_rate?: number | null;
+  achieved_rate?: number | null;
+  threshold?: number | null;
+  drift?: number | null;
   verifiable: boolean;
-  note: string | null;
+  note: string;
   loaded: boolean;
 }
 
@@ -386,8 +383,8 @@ export interface Signature {
   source: string;
   techniques: string[];
   hits: number;
-  last_hit: string | null;
-  problem: string | null;
+  last_hit?: string | null;
+  problem?: string | null;
   status: string;
 }
 
@@ -396,25 +393,25 @@ export interface Sink {
   kind: string;
   target: string;
   queued: number;
-  queued_bytes: number;
+  queued_bytes?: number;
   delivered: number;
   failed: number;
   rejected: number;
-  last_error: string | null;
+  last_error?: string | null;
   up: boolean;
 }
 
 export interface Storage {
-  place: string;
+  place?: string;
   bytes: number;
-  limit_bytes: number | null;
-  limit_days: number | null;
-  free_bytes: number | null;
+  limit_bytes?: number | null;
+  limit_days?: number | null;
+  free_bytes?: number | null;
   alerts: number;
   devices: number;
-  oldest: string | null;
-  uploads_bytes: number;
-  captures_bytes: number;
+  oldest?: string | null;
+  uploads_bytes?: number;
+  captures_bytes?: number;
 }
 
 export interface Account {

@@ -9,20 +9,24 @@ import { Watched } from "./browser.js";
 
 const server = await startServer();
 let watched;
-let failure = null;
+const failures = [];
 try {
   watched = await Watched.launch(server.origin);
   scriptSize(watched);
   const context = await watched.context();
   const page = await context.newPage();
   page.setDefaultTimeout(15_000);
-  try {
-    await walk({ watched, context, page, link: server.link, origin: server.origin });
-    await firstView(watched, server.origin);
-    await pages(watched, server.origin);
-  } catch (error) {
-    failure = error;
-    await page.screenshot({ path: new URL("./failed.png", import.meta.url).pathname }).catch(() => {});
+  // What fails does not keep the rest from being looked at: one run shows all that is wrong.
+  const parts = [
+    () => walk({ watched, context, page, link: server.link, origin: server.origin }),
+    () => firstView(watched, server.origin),
+    () => pages(watched, server.origin),
+  ];
+  for (const part of parts) {
+    await part().catch(async (error) => {
+      failures.push(error);
+      if (failures.length === 1) await page.screenshot({ path: new URL("./failed.png", import.meta.url).pathname }).catch(() => {});
+    });
   }
 } finally {
   await watched?.browser.close();
@@ -31,6 +35,6 @@ try {
 
 const faults = [...new Set(watched.faults)];
 for (const fault of faults) console.error(`FAULT ${fault}`);
-if (failure) console.error(`FAILED ${failure.stack}\n(the page as it was then: test/failed.png)`);
-if (failure || faults.length > 0) process.exit(1);
+for (const failure of failures) console.error(`FAILED ${failure.message}\n(the page at the first failure: test/failed.png)`);
+if (failures.length > 0 || faults.length > 0) process.exit(1);
 console.log("all is well: nothing left the origin, nothing on the console, nothing serious from axe-core");

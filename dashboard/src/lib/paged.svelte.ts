@@ -1,11 +1,11 @@
 // A list that the server gives page by page.
 
 import type { List } from "../api";
+import { count } from "./format";
 import { get, type Parameters, Problem } from "./http";
 
 export class Paged<T> {
   items = $state.raw<T[]>([]);
-  count = $state(0);
   next = $state<string | null>(null);
   loading = $state(true);
   problem = $state<Problem | null>(null);
@@ -29,6 +29,11 @@ export class Paged<T> {
     if (this.next) await this.ask({ ...this.parameters, cursor: this.next }, this.items);
   }
 
+  /** `12` of all, `50 or more` while there is a next page. */
+  get told(): string {
+    return `${count(this.items.length)}${this.next ? " or more" : ""}`;
+  }
+
   /** Puts `item` in place of the one it is a later state of; the order stays. */
   replace(same: (item: T) => boolean, item: T): void {
     this.items = this.items.map((old) => (same(old) ? item : old));
@@ -47,7 +52,6 @@ export class Paged<T> {
     try {
       const page = await get<Partial<List<T>> & { data: T[] }>(this.path, parameters, abort.signal);
       this.items = this.distinct([...before, ...page.data]);
-      this.count = page.count ?? this.items.length;
       this.next = page.next ?? null;
       this.problem = null;
     } catch (error) {

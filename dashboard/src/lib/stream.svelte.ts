@@ -1,11 +1,12 @@
 // The live stream: one WebSocket, taken up again after a break where it stopped.
 
 import type { Alert, Entry, Job, Message, Overview, Packet } from "../api";
-import { renew } from "./http";
+import { get, renew } from "./http";
 
 const SECONDS_KEPT = 300;
 const ENTRIES_KEPT = 50;
 const LONGEST_WAIT_MS = 30_000;
+const REFRESH_MS = 10_000;
 
 type Listener = (message: Message) => void;
 
@@ -27,6 +28,7 @@ class Stream {
   private failures = 0;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private pinger: ReturnType<typeof setInterval> | undefined;
+  private refresher: ReturnType<typeof setInterval> | undefined;
   private listeners = new Set<Listener>();
   private known = new Set<string>();
   private packets: { filter: string | null } | null = null;
@@ -34,11 +36,13 @@ class Stream {
   open(): void {
     this.close();
     this.connect();
+    this.refresher = setInterval(() => this.refresh(), REFRESH_MS);
   }
 
   close(): void {
     clearTimeout(this.timer);
     clearInterval(this.pinger);
+    clearInterval(this.refresher);
     const socket = this.socket;
     this.socket = null;
     socket?.close();
@@ -63,6 +67,15 @@ class Stream {
   retry(): void {
     clearTimeout(this.timer);
     this.connect();
+  }
+
+  /** Shares, talkers, coverage and open alerts are not in the updates of each second: they are asked for now and then. */
+  async refresh(): Promise<void> {
+    if (document.hidden || this.state !== "live") return;
+    const asked = await get<Overview>("/api/v1/overview").catch(() => null);
+    if (!asked || !this.overview) return;
+    const { attack_shares, protocol_shares, top_talkers, open, coverage, places, devices } = asked;
+    this.overview = { ...this.overview, attack_shares, protocol_shares, top_talkers, open, coverage, places, devices };
   }
 
   private connect(): void {
