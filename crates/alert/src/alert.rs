@@ -1,6 +1,7 @@
 //! The alert: what a person is told.
 
 use std::cmp::Ordering;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use lapwing_capture::Timestamp;
@@ -340,6 +341,21 @@ fn size(detection: &Detection) -> f64 {
 impl From<&lapwing_detect::Measured> for Measure {
     fn from(measured: &lapwing_detect::Measured) -> Self {
         Self { name: measured.name.clone(), value: measured.value, threshold: measured.threshold }
+    }
+}
+
+impl Evidence {
+    /// Both ends of the flow and its IP protocol number, as it can be found again in a capture; `None` for what no flow of ours is
+    /// called.
+    #[must_use]
+    pub fn ends(&self) -> Option<(Endpoint, Endpoint, u8)> {
+        let end = |address: &str, port| {
+            let address: IpAddr = address.parse().ok()?;
+            Some(Endpoint { address: address.into(), port })
+        };
+        let protocol = (0..=u8::MAX).find(|number| protocol_name(*number) == self.protocol)?;
+        let originator = end(&self.originator, self.originator_port)?;
+        Some((originator, end(&self.responder, self.responder_port)?, protocol))
     }
 }
 

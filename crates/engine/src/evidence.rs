@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, BufWriter};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use lapwing_alert::Alert;
 use lapwing_capture::{
@@ -42,6 +44,9 @@ pub enum EvidenceError {
     #[error(transparent)]
     Read(#[from] SourceError),
 }
+
+/// How much earlier and later than an alert says its frames may be: it says microseconds.
+const SLACK: Duration = Duration::from_millis(1);
 
 /// Both ends of a flow in either order, and its protocol.
 type FlowKey = (Endpoint, Endpoint, u8);
@@ -104,7 +109,53 @@ pub fn write_evidence(inputs: &[PathBuf], alerts: &[Alert], directory: &Path) ->
     Ok(alerts.len() - chosen.len())
 }
 
+/// Writes to `file` the frames that an alert rests on which was read back from where it was kept: the first thousand of its flows (of
+/// one without flows: the ARP of its device) while it lasted. Returns how many there were; without any there is no file.
+///
+/// # Errors
+/// When the file cannot be written or the inputs not be read.
+pub fn cut_evidence(inputs: &[PathBuf], alert: &Alert, file: &Path) -> Result<u64, EvidenceError> {
+    let wanted = Wanted::by_record(alert);
+    let (first, last) = (alert.first_seen.minus(SLACK), alert.last_seen.plus(SLACK));
+    let mut cut = Cut { path: file.to_owned(), writer: None, link: None, last_frame: 0, frames: 0 };
+    let mut source = Inputs::open(inputs)?;
+    let decoder = Decoder::new(DecodeOptions { checksums: false });
+    let (mut batch, mut packets) = (FrameBatch::default(), PacketBatch::default());
+    loop {
+        let progress = source.read(&mut batch)?;
+        for frame in batch.iter().filter(|frame| (first..=last).contains(&frame.time)) {
+            packets.clear();
+            decoder.decode(frame, &mut packets);
+            wanted.each(&packets, frame.number, |_| cut.take(&frame))?;
+        }
+        if progress == Progress::End || cut.frames == MOST_FRAMES {
+            break;
+        }
+    }
+    let frames = cut.frames;
+    if let Some(writer) = cut.writer {
+        writer.finish().map_err(|source| EvidenceError::Write { path: file.to_owned(), source })?;
+    }
+    Ok(frames)
+}
+
 impl Wanted {
+    /// What an alert that was read back names.
+    fn by_record(alert: &Alert) -> Self {
+        let mut wanted = Self { flows: HashMap::new(), devices: HashMap::new(), hosts: HashMap::new() };
+        for (originator, responder, protocol) in alert.evidence.iter().filter_map(lapwing_alert::Evidence::ends) {
+            let frames = (0, 0, u64::MAX);
+            wanted.flows.entry(key(originator, responder, protocol)).or_default().push(frames);
+        }
+        let span = (0, alert.first_seen.minus(SLACK), alert.last_seen.plus(SLACK));
+        if let Some(mac) = mac(&alert.device) {
+            wanted.devices.entry(mac).or_default().push(span);
+        } else if let (true, Ok(host)) = (wanted.flows.is_empty(), alert.device.parse::<IpAddr>()) {
+            wanted.hosts.entry(host.into()).or_default().push(span);
+        }
+        wanted
+    }
+
     fn by(alerts: &[&Alert]) -> Self {
         let mut wanted = Self { flows: HashMap::new(), devices: HashMap::new(), hosts: HashMap::new() };
         for (place, alert) in alerts.iter().enumerate() {
@@ -172,6 +223,16 @@ impl Cut {
         };
         writer.write(frame).map_err(|source| EvidenceError::Capture { path: self.path.clone(), source })
     }
+}
+
+/// A link-layer address, as devices are called that have no other.
+fn mac(text: &str) -> Option<[u8; 6]> {
+    let mut mac = [0; 6];
+    let mut parts = text.split(':');
+    for byte in &mut mac {
+        *byte = u8::from_str_radix(parts.next().filter(|part| part.len() == 2)?, 16).ok()?;
+    }
+    parts.next().is_none().then_some(mac)
 }
 
 fn key(one: Endpoint, other: Endpoint, protocol: u8) -> FlowKey {

@@ -34,7 +34,7 @@ pub use config::{
 pub use control::{Control, Counted};
 pub use coverage::Heard;
 pub use devices::TakingStock;
-pub use evidence::{EvidenceError, write_evidence};
+pub use evidence::{EvidenceError, cut_evidence, write_evidence};
 pub use lane::Scoring;
 pub use learning::{FitSettings, Learning, Learnt, Lesson, Overrun};
 pub use logs::{LogRun, run_followed, run_logs};

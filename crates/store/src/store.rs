@@ -327,6 +327,12 @@ impl Store {
         self.flows.settle()
     }
 
+    /// Networks whose addresses are devices.
+    #[must_use]
+    pub fn local(&self) -> &LocalNetworks {
+        &self.settings.local
+    }
+
     /// How much is kept at most.
     #[must_use]
     pub fn keep(&self) -> &Keep {
