@@ -19,6 +19,7 @@ mod request;
 mod routes;
 mod server;
 mod stream;
+mod uploads;
 mod view;
 
 use std::time::SystemTime;
@@ -27,10 +28,10 @@ use lapwing_capture::Timestamp;
 
 pub use feed::{Feed, Feeding, Second};
 pub use operator::{
-    Coverage, DetectionChoice, InterfaceCoverage, InterfaceView, MethodView, ModelView, Operator, Refused,
-    SignatureView, SinkView, SourceChoice, SourceKind, SourceState, SourceStatus,
+    Analysis, Coverage, DetectionChoice, Findings, InterfaceCoverage, InterfaceView, MethodView, ModelView, Operator,
+    Refused, SignatureView, SinkView, SourceChoice, SourceKind, SourceState, SourceStatus,
 };
-pub use server::{Parts, Server};
+pub use server::{Parts, ServeError, Server};
 
 /// The wall clock, by which sessions expire and people act.
 fn now() -> Timestamp {

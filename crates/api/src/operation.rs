@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::handler::Handler;
 use axum::http::Method;
 use axum::middleware;
@@ -11,6 +12,7 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use crate::access::{self, Access};
+use crate::request;
 use crate::server::Shared;
 
 /// Writes the schema of a type.
@@ -148,9 +150,10 @@ impl Operation {
         self
     }
 
-    /// Takes a form of these fields.
+    /// Takes a form of these fields, whose length and time it looks after itself.
     pub(crate) fn takes_form<T: JsonSchema>(mut self) -> Self {
         self.taken = Taken::Form(described::<T>);
+        self.router = self.router.layer(DefaultBodyLimit::disable());
         self
     }
 
@@ -179,18 +182,16 @@ impl Operation {
         self.problems.push(status);
         self
     }
-
-    /// Takes bodies of up to so many bytes instead of [`crate::server::MOST_BODY`].
-    pub(crate) fn body_limit(mut self, bytes: usize) -> Self {
-        self.router = self.router.layer(axum::extract::DefaultBodyLimit::max(bytes));
-        self
-    }
 }
 
 /// The routes of the operations, each behind the check of who may use it.
 pub(crate) fn routes(operations: Vec<Operation>, shared: &Arc<Shared>) -> Router<Arc<Shared>> {
     operations.into_iter().fold(Router::new(), |router, operation| {
         let guard = middleware::from_fn_with_state((Arc::clone(shared), operation.access), access::guard);
-        router.route(operation.path, operation.router.layer(guard))
+        let handled = match operation.taken {
+            Taken::Form(_) => operation.router,
+            _ => operation.router.layer(middleware::from_fn(request::in_time)),
+        };
+        router.route(operation.path, handled.layer(guard))
     })
 }

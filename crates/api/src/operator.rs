@@ -1,23 +1,27 @@
 //! What the API asks of, and tells, the run behind it.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use lapwing_capture::Timestamp;
+use lapwing_capture::{Filter, Timestamp};
+use lapwing_engine::Control;
+use lapwing_store::Store;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use crate::view::job::Findings;
 use crate::view::time;
 
 /// Whoever runs the engine. Its methods may be called from any thread; those that change something return when it is in force.
 pub trait Operator: Send + Sync {
     /// What is watched now.
     fn source(&self) -> SourceStatus;
-    /// Turns to another source; when that cannot be opened, the one before goes on.
+    /// Turns to another source (`upload` is the capture of the upload that it names); when that cannot be opened, the one before goes on.
     ///
     /// # Errors
     /// Why not.
-    fn watch(&self, wanted: SourceChoice) -> Result<SourceStatus, Refused>;
+    fn watch(&self, wanted: SourceChoice, upload: Option<&Path>) -> Result<SourceStatus, Refused>;
     /// Stops watching.
     fn stop(&self) -> SourceStatus;
     /// The interfaces of this machine.
@@ -43,8 +47,29 @@ pub trait Operator: Send + Sync {
     fn configuration(&self) -> String;
     /// Reads rules, models and suppressions anew.
     fn reload(&self);
+    /// Reads a capture that was handed in, and keeps what is found in its store.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn analyse(&self, analysis: &Analysis<'_>) -> Result<Findings, Refused>;
     /// The captures that hold the packets of what is watched, as far as any are kept.
     fn captures(&self) -> Vec<PathBuf>;
+}
+
+/// A capture that was handed in.
+pub struct Analysis<'a> {
+    /// Where it is.
+    pub path: &'a Path,
+    /// Which of its frames are looked at.
+    pub filter: Option<&'a Filter>,
+    /// The model to judge by, besides the rules.
+    pub model: Option<&'a str>,
+    /// Where flows, alerts and devices go.
+    pub store: &'a Arc<Store>,
+    /// Stops it, and hears how far it has come.
+    pub control: &'a Control,
+    /// Frames that are read at most.
+    pub most_frames: u64,
 }
 
 /// Why something was not done, in words for whoever asked.

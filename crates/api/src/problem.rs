@@ -79,6 +79,10 @@ impl Problem {
         Self::new(StatusCode::TOO_MANY_REQUESTS, detail).after(wait)
     }
 
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
+    }
+
     pub(crate) fn is_conflict(&self) -> bool {
         self.status == StatusCode::CONFLICT.as_u16()
     }

@@ -11,6 +11,13 @@ pub(crate) fn text(bytes: usize) -> String {
     url_safe(&random)
 }
 
+/// So many random bytes as hexadecimal digits.
+pub(crate) fn hex(bytes: usize) -> String {
+    let mut random = vec![0_u8; bytes];
+    SystemRandom::new().fill(&mut random).expect("the system has random numbers");
+    random.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Base64 for addresses (RFC 4648, section 5), without padding.
 pub(crate) fn url_safe(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)

@@ -4,6 +4,7 @@ mod connection;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -11,26 +12,27 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{Method, StatusCode};
-use axum::middleware::{self, Next};
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use lapwing_engine::packets::Tap;
-use lapwing_store::Store;
+use lapwing_store::{Store, StoreError};
 use rustls::ServerConfig as TlsConfig;
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::auth::Accounts;
 use crate::feed::Feed;
 use crate::operator::Operator;
 use crate::problem::Problem;
 use crate::stream::Stream;
+use crate::uploads::Uploads;
 use crate::{assets, openapi, operation, request, routes, stream};
 
 /// Bytes of a body, where an operation does not say otherwise.
 pub(crate) const MOST_BODY: usize = 256 << 10;
 
-/// How long an answer may take. Streams and uploads have limits of their own.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How often what has expired is let go of.
+const TIDY: Duration = Duration::from_secs(60);
 
 /// Threads that wait for the store: each may hold one of its readers.
 const STORE_THREADS: usize = 4;
@@ -47,6 +49,12 @@ pub struct Parts {
     pub tap: Tap,
     /// Who watches.
     pub operator: Arc<dyn Operator>,
+    /// Where uploads go; it is made when there is one.
+    pub uploads: PathBuf,
+    /// Bytes of an upload at most.
+    pub most_upload: u64,
+    /// Bytes of what packets carry that are shown; `None` shows nothing.
+    pub payload: Option<usize>,
 }
 
 /// What every operation can reach.
@@ -56,7 +64,11 @@ pub(crate) struct Shared {
     pub(crate) feed: Feed,
     pub(crate) tap: Tap,
     pub(crate) operator: Arc<dyn Operator>,
-    pub(crate) stream: Stream,
+    pub(crate) uploads: Arc<Uploads>,
+    pub(crate) payload: Option<usize>,
+    pub(crate) stream: Arc<Stream>,
+    /// Packets of alerts are cut out of captures one at a time.
+    pub(crate) cutting: Semaphore,
     pub(crate) openapi: axum::body::Bytes,
     /// Cookies are for encrypted connections only.
     pub(crate) is_encrypted: bool,
@@ -67,7 +79,7 @@ impl Shared {
     pub(crate) fn kept(&self, job: Option<&str>) -> Result<Arc<Store>, Problem> {
         match job.filter(|job| !job.is_empty()) {
             None => Ok(Arc::clone(&self.store)),
-            Some(job) => Err(Problem::not_found(format!("there is no upload {job}"))),
+            Some(job) => self.uploads.store_of(job),
         }
     }
 
@@ -84,6 +96,17 @@ impl Shared {
     }
 }
 
+/// Why nothing can be served.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The listener, or a thread.
+    #[error(transparent)]
+    System(#[from] io::Error),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 /// A server that runs until it is stopped.
 pub struct Server {
     address: SocketAddr,
@@ -95,21 +118,29 @@ impl Server {
     /// Serves at `listener`, over TLS where that is set up, on threads of its own.
     ///
     /// # Errors
-    /// When the listener cannot be used or no thread can be started.
-    pub fn start(listener: TcpListener, tls: Option<Arc<TlsConfig>>, parts: Parts) -> io::Result<Self> {
+    /// When the listener or the store cannot be used, or no thread can be started.
+    pub fn start(listener: TcpListener, tls: Option<Arc<TlsConfig>>, parts: Parts) -> Result<Self, ServeError> {
         let address = listener.local_addr()?;
         listener.set_nonblocking(true)?;
         let runtime = runtime()?;
         let (stop, stopped) = watch::channel(false);
         let operations = routes::operations();
         let document = openapi::document(&operations).to_string();
+        let uploads =
+            Uploads::new(parts.uploads, parts.most_upload, Arc::clone(&parts.store), Arc::clone(&parts.operator))?;
+        let (uploads, stream) = (Arc::new(uploads), Arc::new(Stream::default()));
+        uploads.start(Arc::clone(&stream));
+        parts.tap.show_payload(parts.payload);
         let shared = Arc::new(Shared {
             store: parts.store,
             accounts: parts.accounts,
             feed: parts.feed,
             tap: parts.tap,
             operator: parts.operator,
-            stream: Stream::default(),
+            uploads,
+            payload: parts.payload,
+            stream,
+            cutting: Semaphore::new(1),
             openapi: document.into(),
             is_encrypted: tls.is_some(),
         });
@@ -117,8 +148,13 @@ impl Server {
         let thread = thread::Builder::new().name("api".to_owned()).spawn(move || {
             runtime.block_on(async {
                 let publishing = tokio::spawn(stream::publish(Arc::clone(&shared)));
+                let tidying = tokio::spawn(tidy(Arc::clone(&shared)));
                 connection::serve(listener, tls, router, stopped).await;
                 publishing.abort();
+                tidying.abort();
+                shared.uploads.stop();
+                // What cannot be written now was failed logins, and they are counted anew.
+                let _ = shared.accounts.finish(crate::now());
             });
             runtime.shutdown_timeout(Duration::from_secs(1));
         })?;
@@ -140,6 +176,20 @@ impl Server {
     }
 }
 
+/// Lets go of what has expired, once a minute.
+async fn tidy(shared: Arc<Shared>) {
+    let mut ticks = tokio::time::interval(TIDY);
+    loop {
+        ticks.tick().await;
+        let tidied = shared.blocking(|shared| {
+            shared.accounts.tidy(crate::now())?.iter().for_each(|id| shared.uploads.forget(id));
+            Ok(())
+        });
+        // It is tried again in a minute.
+        let _ = tidied.await;
+    }
+}
+
 fn runtime() -> io::Result<Runtime> {
     Builder::new_multi_thread()
         .worker_threads(2)
@@ -151,7 +201,6 @@ fn runtime() -> io::Result<Runtime> {
 
 fn router(operations: Vec<operation::Operation>, shared: &Arc<Shared>) -> Router {
     operation::routes(operations, shared)
-        .layer(middleware::from_fn(in_time))
         .merge(routes::unlisted(shared))
         .fallback(missing)
         .method_not_allowed_fallback(no_such_method)
@@ -159,11 +208,6 @@ fn router(operations: Vec<operation::Operation>, shared: &Arc<Shared>) -> Router
         .layer(DefaultBodyLimit::max(MOST_BODY))
         .layer(middleware::from_fn(request::frame))
         .with_state(Arc::clone(shared))
-}
-
-async fn in_time(request: Request, next: Next) -> Response {
-    let answered = tokio::time::timeout(PATIENCE, next.run(request)).await;
-    answered.unwrap_or_else(|_| Problem::unavailable("this took too long").into_response())
 }
 
 /// Files are there to be read.

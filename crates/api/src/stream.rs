@@ -9,6 +9,7 @@ use axum::extract::{Request, State};
 use axum::http::{Method, header};
 use axum::response::{IntoResponse, Response};
 use lapwing_capture::Timestamp;
+use lapwing_engine::packets::Subscription;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -21,7 +22,7 @@ use crate::auth::{AuthError, Identity};
 use crate::extract::Params;
 use crate::feed::Second;
 use crate::problem::Problem;
-use crate::routes::overview;
+use crate::routes::{self, overview};
 use crate::server::Shared;
 use crate::view::sn::{AgentStatus, ResponseStatus};
 use crate::view::time;
@@ -40,6 +41,10 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How often it is asked whether a client may still listen.
 const RECHECK: Duration = Duration::from_secs(5);
+
+/// How often packets are sent to those who want them, and how many wait for that.
+const GLANCE: Duration = Duration::from_millis(100);
+const PACKET_QUEUE: usize = 256;
 
 /// Clients at once.
 const MOST_CLIENTS: usize = 256;
@@ -204,13 +209,16 @@ pub(crate) async fn connect(
     }
     let upgrade = upgrade.max_message_size(MOST_SAID).max_frame_size(MOST_SAID).max_write_buffer_size(4 << 20);
     Ok(upgrade
-        .on_upgrade(move |socket| async move { Client { shared, identity, socket }.listen(resume.since).await })
+        .on_upgrade(move |socket| async move {
+            Client { shared, identity, packets: None, socket }.listen(resume.since).await
+        })
         .into_response())
 }
 
 struct Client {
     shared: Arc<Shared>,
     identity: Identity,
+    packets: Option<Subscription>,
     socket: WebSocket,
 }
 
@@ -237,7 +245,7 @@ impl Client {
                 self.send(Message::text(init)).await?;
             }
         }
-        let mut rechecks = every(RECHECK);
+        let (mut rechecks, mut glances) = (every(RECHECK), every(GLANCE));
         loop {
             tokio::select! {
                 update = updates.recv() => match update {
@@ -253,6 +261,7 @@ impl Client {
                     Some(Ok(Message::Binary(_))) => self.complain("say it as text").await?,
                     Some(Ok(Message::Close(_)) | Err(_)) | None => return Err(Gone),
                 },
+                _ = glances.tick(), if self.packets.is_some() => self.send_packets().await?,
                 _ = rechecks.tick() => self.recheck().await?,
             }
         }
@@ -271,7 +280,32 @@ impl Client {
     }
 
     async fn subscribe(&mut self, packets: bool, filter: Option<String>) -> Result<(), Gone> {
-        let _ = (packets, filter);
+        if !packets {
+            self.packets = None;
+            return Ok(());
+        }
+        match routes::packets::filter(filter.as_deref()) {
+            Ok(filter) => {
+                self.packets = Some(self.shared.tap.subscribe(filter, PACKET_QUEUE));
+                Ok(())
+            }
+            Err(problem) => self.complain(problem.detail()).await,
+        }
+    }
+
+    /// Sends the packets that came since the last time.
+    async fn send_packets(&mut self) -> Result<(), Gone> {
+        let Some(packets) = &self.packets else { return Ok(()) };
+        let taken = packets.take(Duration::ZERO);
+        if taken.lost > 0 {
+            let lost = json!({ "type": "lost", "count": taken.lost, "of": "packets" });
+            self.send(Message::text(lost.to_string())).await?;
+        }
+        for packet in taken.packets {
+            let Ok(Value::Object(mut message)) = serde_json::to_value(&*packet) else { continue };
+            message.insert("type".to_owned(), "packet".into());
+            self.send(Message::text(Value::Object(message).to_string())).await?;
+        }
         Ok(())
     }
 

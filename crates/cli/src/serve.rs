@@ -1,5 +1,6 @@
 //! `lapwing serve`.
 
+mod analyse;
 mod fence;
 mod open;
 mod operator;
@@ -19,6 +20,7 @@ use lapwing_api::auth::Accounts;
 use lapwing_api::{Feed, Parts, Server};
 use lapwing_capture::Pace;
 use lapwing_engine::Count;
+use lapwing_engine::packets::Tap;
 use lapwing_store::{Store, is_server};
 
 use crate::Outcome;
@@ -72,6 +74,12 @@ pub(crate) struct Serve {
     /// Keep the latest frames of interfaces, so many MiB of them, so that the packets of an alert can be downloaded
     #[arg(long, value_name = "MIB")]
     keep_packets: Option<Count<1, 1_048_576>>,
+    /// Take captures of so many MiB at most from those who hand some in
+    #[arg(long, value_name = "MIB", default_value = "256")]
+    upload_limit: Count<1, 1_048_576>,
+    /// Show so many bytes of what packets carry, in the list of packets [default: none]
+    #[arg(long, value_name = "BYTES")]
+    payload: Option<Count<1, { Tap::MOST_PAYLOAD as u64 }>>,
     /// Hear only what is addressed to this machine
     #[arg(long)]
     no_promiscuous: bool,
@@ -136,7 +144,16 @@ impl Serve {
         let runner = Runner::new(input, &self.judge, Arc::clone(&store), feed.clone(), renew)?;
         let tap = runner.tap.clone();
         let serving = Arc::new(Serving::new(runner, opening));
-        let parts = Parts { store, accounts: Arc::clone(&accounts), feed, tap, operator: Arc::clone(&serving) as _ };
+        let parts = Parts {
+            store,
+            accounts: Arc::clone(&accounts),
+            feed,
+            tap,
+            operator: Arc::clone(&serving) as _,
+            uploads: folder.path().join("uploads"),
+            most_upload: self.upload_limit.get() << 20,
+            payload: self.payload.map(|bytes| bytes.get() as usize),
+        };
         let server = Server::start(listener, tls, parts)?;
         eprintln!("lapwing: serving {scheme}://{} ({fences})", server.address());
         if let Some(code) = accounts.setup_code(now()) {

@@ -1,11 +1,16 @@
 //! Alerts: found, read, dealt with.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
 use lapwing_alert::Status;
+use lapwing_capture::expand;
 use lapwing_detect::Severity;
+use lapwing_engine::cut_evidence;
 use lapwing_store::{AlertQuery, AuditQuery, Change, TimeRange};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -24,6 +29,9 @@ use crate::view::{Listed, time};
 /// Alerts changed by one request.
 const MOST_CHANGED: usize = 500;
 
+/// Why there are no packets.
+const NOT_KEPT: &str = "packets are not kept; `lapwing serve --keep-packets MIB` keeps them";
+
 /// Alerts shown beside one.
 const MOST_RELATED: usize = 20;
 
@@ -35,11 +43,15 @@ pub(super) fn operations() -> Vec<Operation> {
             .gives::<Listed<AlertView>>(200)
             .problem(404),
         Operation::get("/api/v1/alerts/{id}", viewer, "One alert, with what became of it", show)
+            .query::<OfJob>()
             .gives::<AlertPage>(200),
         Operation::post("/api/v1/alerts/status", analyst, "Acknowledge, close or reopen alerts", set_status)
             .takes::<StatusChange>()
             .gives::<Changed>(200)
             .problem(404),
+        Operation::get("/api/v1/alerts/{id}/evidence.pcap", viewer, "The packets that an alert rests on", evidence)
+            .query::<OfJob>()
+            .gives_other("application/vnd.tcpdump.pcap"),
     ]
     .map(|operation| operation.tag("Alerts"))
     .into()
@@ -158,9 +170,57 @@ struct EvidenceState {
     reason: Option<String>,
 }
 
-async fn show(State(shared): State<Arc<Shared>>, Named(id): Named) -> Answer<AlertPage> {
+/// Whose.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OfJob {
+    /// Of this upload instead of what is watched.
+    pub(super) job: Option<String>,
+}
+
+impl OfJob {
+    pub(super) fn name(&self) -> Option<&str> {
+        self.job.as_deref().filter(|job| !job.is_empty())
+    }
+}
+
+/// The captures in which an alert's packets may be.
+fn captures(shared: &Shared, of: &OfJob) -> Result<Vec<PathBuf>, Problem> {
+    match of.name() {
+        Some(job) => Ok(vec![shared.uploads.capture(job)?]),
+        None => Ok(shared.operator.captures()),
+    }
+}
+
+async fn evidence(
+    State(shared): State<Arc<Shared>>,
+    Named(id): Named,
+    Params(of): Params<OfJob>,
+) -> Result<Response, Problem> {
+    let _turn = shared.cutting.acquire().await;
+    let cut = shared.blocking(move |shared| {
+        let alert = shared.kept(of.name())?.alert(&id)?;
+        let captures = expand(&captures(shared, &of)?).files;
+        if captures.is_empty() {
+            return Err(Problem::not_found(NOT_KEPT));
+        }
+        let bytes = shared.uploads.scratch(|file| match cut_evidence(&captures, &alert, file) {
+            Ok(0) => Err(Problem::not_found("the packets of this alert are not kept any more")),
+            Ok(_) => Ok(()),
+            Err(error) => Err(Problem::unavailable(format!("the packets cannot be cut out: {error}"))),
+        })?;
+        Ok((format!("attachment; filename=\"alert-{}.pcap\"", alert.id), bytes))
+    });
+    let (name, bytes) = cut.await?;
+    let name = HeaderValue::from_str(&name).map_err(|_| Problem::not_found("there is no such alert"))?;
+    let media_type = HeaderValue::from_static("application/vnd.tcpdump.pcap");
+    Ok(([(header::CONTENT_TYPE, media_type), (header::CONTENT_DISPOSITION, name)], bytes).into_response())
+}
+
+async fn show(State(shared): State<Arc<Shared>>, Named(id): Named, Params(of): Params<OfJob>) -> Answer<AlertPage> {
     let found = shared.blocking(move |shared| {
-        let alert = shared.store.alert(&id)?;
+        let store = shared.kept(of.name())?;
+        let alert = store.alert(&id)?;
         let around = std::time::Duration::from_secs(3_600);
         let query = AlertQuery {
             device: Some(alert.device.clone()),
@@ -168,17 +228,17 @@ async fn show(State(shared): State<Arc<Shared>>, Named(id): Named) -> Answer<Ale
             limit: Some(MOST_RELATED + 1),
             ..AlertQuery::default()
         };
-        let related = shared.store.alerts(&query)?.items.into_iter().filter(|other| other.id != alert.id);
+        let related = store.alerts(&query)?.items.into_iter().filter(|other| other.id != alert.id);
         let related = related.take(MOST_RELATED).map(AlertView::new).collect();
         let query = AuditQuery { subject: Some(id), limit: Some(100), ..AuditQuery::default() };
-        let history = shared.store.audit(&query)?.items.into_iter().map(|entry| HistoryEntry {
+        let history = store.audit(&query)?.items.into_iter().map(|entry| HistoryEntry {
             at: entry.at,
             who: entry.who,
             action: entry.action,
             detail: entry.detail,
         });
-        let kept = !shared.operator.captures().is_empty();
-        let reason = (!kept).then(|| "packets are not kept; `serve --write DIR` keeps them".to_owned());
+        let kept = !captures(shared, &of)?.is_empty();
+        let reason = (!kept).then(|| NOT_KEPT.to_owned());
         Ok(AlertPage {
             history: history.collect(),
             related,

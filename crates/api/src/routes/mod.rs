@@ -7,11 +7,13 @@ mod devices;
 mod flows;
 mod health;
 pub(crate) mod overview;
+pub(crate) mod packets;
 mod sn;
 mod sources;
 mod statistics;
 mod suppressions;
 mod system;
+mod uploads;
 
 use std::sync::Arc;
 
@@ -35,6 +37,8 @@ pub(crate) fn operations() -> Vec<Operation> {
         suppressions::operations(),
         devices::operations(),
         flows::operations(),
+        packets::operations(),
+        uploads::operations(),
         statistics::operations(),
         detection::operations(),
         sources::operations(),

@@ -236,7 +236,7 @@ async fn start_monitor(
             filter: start.filter.filter(|filter| !filter.trim().is_empty()),
             ..SourceChoice::default()
         };
-        shared.operator.watch(choice)?;
+        shared.operator.watch(choice, None)?;
         shared.store.note(Change { who: &caller.username, at: crate::now() }, "source changed", "", &message)?;
         Ok(Started { success: true, message })
     });

@@ -59,7 +59,8 @@ async fn choose(
 ) -> Answer<SourceStatus> {
     let chosen = shared.blocking(move |shared| {
         let detail = format!("{choice:?}");
-        let status = shared.operator.watch(choice)?;
+        let upload = choice.job.as_deref().map(|job| shared.uploads.capture(job)).transpose()?;
+        let status = shared.operator.watch(choice, upload.as_deref())?;
         shared.store.note(Change { who: &caller.username, at: crate::now() }, "source changed", "", &detail)?;
         Ok(status)
     });

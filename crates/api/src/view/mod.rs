@@ -1,6 +1,7 @@
 //! What is shown, in the form in which it is shown.
 
 pub(crate) mod alert;
+pub(crate) mod job;
 pub(crate) mod sn;
 pub(crate) mod time;
 

@@ -1,7 +1,7 @@
 //! What the API asks of, and tells, the run.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,15 +11,15 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use lapwing_alert::rfc3339;
 use lapwing_api::{
-    Coverage, DetectionChoice, InterfaceCoverage, InterfaceView, MethodView, ModelView, Operator, Refused,
-    SignatureView, SinkView, SourceChoice, SourceState, SourceStatus,
+    Analysis, Coverage, DetectionChoice, Findings, InterfaceCoverage, InterfaceView, MethodView, ModelView, Operator,
+    Refused, SignatureView, SinkView, SourceChoice, SourceState, SourceStatus,
 };
 use lapwing_capture::{Timestamp, interfaces};
-use lapwing_detect::Anomaly;
+use lapwing_detect::packets::Method;
 use lapwing_detect::signature::Standing;
 
 use super::open::{Opened, Opening};
-use super::run::Runner;
+use super::run::{NamedModel, Runner};
 use crate::monitor::watch;
 
 /// How long turning to another source may take.
@@ -113,13 +113,15 @@ impl Operator for Serving {
     fn source(&self) -> SourceStatus {
         let mut now = self.runner.now.lock();
         now.note_progress();
-        let models = self.runner.anomalies.len();
-        SourceStatus { models: (0..models).map(|place| self.model_name(place)).collect(), ..now.status.clone() }
+        let status = now.status.clone();
+        drop(now);
+        let method = self.runner.tap.judging().map(|state| state.method.key().to_owned()).unwrap_or_default();
+        SourceStatus { models: self.runner.models_in_use(), method, ..status }
     }
 
-    fn watch(&self, wanted: SourceChoice) -> Result<SourceStatus, Refused> {
+    fn watch(&self, wanted: SourceChoice, upload: Option<&Path>) -> Result<SourceStatus, Refused> {
         let _turn = self.turning.lock().unwrap_or_else(PoisonError::into_inner);
-        let opened = self.opening.open(&wanted, None).map_err(|error| Refused::Invalid(crate::told(&error)))?;
+        let opened = self.opening.open(&wanted, upload).map_err(|error| Refused::Invalid(crate::told(&error)))?;
         if !self.turn_to(opened) {
             return Err(Refused::Conflict("the source before does not end; try again".to_owned()));
         }
@@ -163,11 +165,27 @@ impl Operator for Serving {
     }
 
     fn methods(&self) -> Vec<MethodView> {
-        Vec::new()
+        let judging = self.runner.tap.judging();
+        let view = |method: Method| {
+            let in_use = judging.filter(|state| state.method == method);
+            let reason = method.unavailable().map(ToOwned::to_owned).or_else(|| in_use.map(|state| state.text()));
+            MethodView { name: method.key().to_owned(), available: method.unavailable().is_none(), reason }
+        };
+        Method::ALL.into_iter().map(view).collect()
     }
 
-    fn judge(&self, _wanted: DetectionChoice) -> Result<(), Refused> {
-        Err(Refused::Conflict("packets are not judged yet".to_owned()))
+    fn judge(&self, wanted: DetectionChoice) -> Result<(), Refused> {
+        if let Some(models) = &wanted.models {
+            self.runner.choose_models(models).map_err(Refused::Invalid)?;
+        }
+        let Some(name) = &wanted.method else { return Ok(()) };
+        let method = Method::from_key(name);
+        let method = method.ok_or_else(|| Refused::Invalid(format!("method: '{name}' is not known")))?;
+        self.runner.tap.judge_by(method).map_err(|reason| Refused::Invalid(format!("method: {reason}")))
+    }
+
+    fn analyse(&self, analysis: &Analysis<'_>) -> Result<Findings, Refused> {
+        self.runner.analyse(analysis).map_err(|error| Refused::Invalid(crate::told(&error)))
     }
 
     fn coverage(&self) -> Coverage {
@@ -199,8 +217,7 @@ impl Operator for Serving {
     }
 
     fn models(&self) -> Vec<ModelView> {
-        let view = |(place, anomaly): (usize, &Anomaly)| self.model_view(place, anomaly);
-        self.runner.anomalies.iter().enumerate().map(view).collect()
+        self.runner.models.iter().map(|model| model_view(model, self.runner.is_used(&model.name))).collect()
     }
 
     fn signatures(&self) -> Vec<SignatureView> {
@@ -270,30 +287,22 @@ impl Operator for Serving {
     }
 }
 
-impl Serving {
-    /// The file that a model was read from; the last one may come from the baseline.
-    fn model_name(&self, place: usize) -> String {
-        let file = self.runner.judge.model.get(place).and_then(|path| path.file_name());
-        file.map_or_else(|| "baseline".to_owned(), |name| name.to_string_lossy().into_owned())
-    }
-
-    fn model_view(&self, place: usize, anomaly: &Anomaly) -> ModelView {
-        let model = anomaly.model();
-        let (card, calibration) = (model.card(), model.calibration());
-        ModelView {
-            name: self.model_name(place),
-            kind: "isolation-forest".to_owned(),
-            schema: format!("{} {}", card.schema.name, card.schema.version),
-            trained: card.training.span.map(|(_, last)| rfc3339(Timestamp::from_nanos(last))),
-            rows: card.training.rows as u64,
-            budget: Some(f64::from(calibration.budget())),
-            expected_rate: Some(f64::from(calibration.expected())),
-            achieved_rate: None,
-            threshold: Some(f64::from(model.threshold())),
-            drift: None,
-            verifiable: calibration.budget_is_verifiable(),
-            note: calibration.note().unwrap_or_default(),
-            loaded: true,
-        }
+fn model_view(named: &NamedModel, loaded: bool) -> ModelView {
+    let model = named.anomaly.model();
+    let (card, calibration) = (model.card(), model.calibration());
+    ModelView {
+        name: named.name.clone(),
+        kind: "isolation-forest".to_owned(),
+        schema: format!("{} {}", card.schema.name, card.schema.version),
+        trained: card.training.span.map(|(_, last)| rfc3339(Timestamp::from_nanos(last))),
+        rows: card.training.rows as u64,
+        budget: Some(f64::from(calibration.budget())),
+        expected_rate: Some(f64::from(calibration.expected())),
+        achieved_rate: None,
+        threshold: Some(f64::from(model.threshold())),
+        drift: None,
+        verifiable: calibration.budget_is_verifiable(),
+        note: calibration.note().unwrap_or_default(),
+        loaded,
     }
 }

@@ -10,6 +10,7 @@ use lapwing_alert::{Alert, AlertConfig, Places};
 use lapwing_api::{Feed, Feeding, Second, SourceKind, SourceState, SourceStatus};
 use lapwing_capture::{LiveStatus, PaceStatus, Timestamp};
 use lapwing_detect::Anomaly;
+use lapwing_detect::packets::Method;
 use lapwing_detect::signature::LoadReport;
 use lapwing_engine::packets::{Tap, Tapped};
 use lapwing_engine::{Control, Detecting, PipelineConfig, Scoring, Stage, Watching};
@@ -39,7 +40,9 @@ pub(super) struct Runner {
     pub(super) input: Input,
     pub(super) judge: JudgeOptions,
     pub(super) rules: Rules,
-    pub(super) anomalies: Vec<Anomaly>,
+    pub(super) models: Vec<NamedModel>,
+    /// Names of those in use.
+    used: Mutex<Vec<String>>,
     learnt: Option<Anomaly>,
     pub(super) not_evaluated: Vec<String>,
     pub(super) store: Arc<Store>,
@@ -49,6 +52,12 @@ pub(super) struct Runner {
     pub(super) renew: Arc<AtomicBool>,
     pub(super) delivering: Option<Arc<Mutex<Delivering>>>,
     pub(super) now: Arc<Now>,
+}
+
+/// A model, by the name of its file.
+pub(super) struct NamedModel {
+    pub(super) name: String,
+    pub(super) anomaly: Anomaly,
 }
 
 /// What is watched now, for those who ask.
@@ -66,6 +75,8 @@ pub(super) struct State {
     pub(super) pace: Option<Arc<PaceStatus>>,
     pub(super) stop: Arc<AtomicBool>,
     pub(super) captures: Vec<std::path::PathBuf>,
+    /// What scores flows, whose models can be replaced.
+    pub(super) scoring: Option<Arc<Scoring>>,
     pub(super) lost: Lost,
     pub(super) report: LoadReport,
     /// How often each rule decided, and when last.
@@ -114,7 +125,16 @@ impl Runner {
         let trusted = Named::of(&judge.baseline);
         let normal = Normal::read(&input, &judge.model, &trusted, &rules.sources, &Control::default())?;
         let not_evaluated = rules.left_out.iter().cloned().chain(normal.not_evaluated).collect();
-        let anomalies = normal.anomalies.into_iter().chain(normal.learnt.clone()).collect();
+        let file = |path: &std::path::PathBuf| {
+            path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+        };
+        let read = judge.model.iter().map(file).zip(normal.anomalies);
+        let learnt = normal.learnt.clone().map(|anomaly| ("baseline".to_owned(), anomaly));
+        let models = read.chain(learnt).map(|(name, anomaly)| NamedModel { name, anomaly });
+        let models: Vec<NamedModel> = models.collect();
+        let used = models.iter().map(|model| model.name.clone()).collect();
+        let tap = Tap::default();
+        tap.judge_by(Method::default()).map_err(anyhow::Error::msg)?;
         let (metrics, now) = (Arc::new(Metrics::default()), Arc::new(Now::default()));
         Metered::describe(&metrics);
         let shown = Arc::clone(&now);
@@ -132,17 +152,46 @@ impl Runner {
             input,
             judge: judge.clone(),
             rules,
-            anomalies,
+            models,
+            used: Mutex::new(used),
             learnt: normal.learnt,
             not_evaluated,
             store,
             feed,
-            tap: Tap::default(),
+            tap,
             metrics,
             renew,
             delivering: delivering.map(|delivering| Arc::new(Mutex::new(delivering))),
             now,
         })
+    }
+
+    pub(super) fn models_in_use(&self) -> Vec<String> {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn is_used(&self, name: &str) -> bool {
+        self.models_in_use().iter().any(|used| used == name)
+    }
+
+    /// Judges by these models from now on.
+    pub(super) fn choose_models(&self, names: &[String]) -> Result<(), String> {
+        if let Some(unknown) = names.iter().find(|name| !self.models.iter().any(|model| model.name == **name)) {
+            return Err(format!("models: '{unknown}' is not at hand"));
+        }
+        *self.used.lock().unwrap_or_else(PoisonError::into_inner) = names.to_vec();
+        let scoring = self.now.lock().scoring.clone();
+        if let Some(scoring) = scoring {
+            scoring.replace(self.anomalies());
+        }
+        Ok(())
+    }
+
+    /// The judges in use.
+    pub(super) fn anomalies(&self) -> Vec<Anomaly> {
+        let used = self.models_in_use();
+        let used = self.models.iter().filter(|model| used.contains(&model.name));
+        used.map(|model| model.anomaly.clone()).collect()
     }
 
     /// What became of deliveries.
@@ -185,7 +234,7 @@ impl Runner {
         let settings = &self.input.settings;
         let alerts = AlertConfig::from(&settings.alert);
         let (mut detecting, scoring, report) =
-            Detecting::new(&self.input.local, &self.rules.sources, self.anomalies.clone(), alerts);
+            Detecting::new(&self.input.local, &self.rules.sources, self.anomalies(), alerts);
         let scoring = Arc::new(scoring);
         let reload = Reload::new(&self.judge, &settings.signatures, self.learnt.clone(), Arc::clone(&scoring));
         let goes_on = matches!(opened.status.kind, SourceKind::Interface | SourceKind::Zeek | SourceKind::Eve);
@@ -210,6 +259,7 @@ impl Runner {
                 pace,
                 stop: Arc::clone(&opened.stop),
                 captures: opened.captures.clone(),
+                scoring: Some(Arc::clone(&scoring)),
                 report,
                 run,
                 ..State::default()

@@ -1,0 +1,312 @@
+//! Captures that people hand in.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::extract::multipart::{Field, Multipart, MultipartError, MultipartRejection};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use lapwing_detect::packets::Pattern;
+use lapwing_engine::packets::{PacketQuery, PacketRecord, Survey};
+use lapwing_store::{Change, UploadState};
+use schemars::JsonSchema;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use tokio::io::AsyncWriteExt;
+
+use crate::access::{Access, Caller};
+use crate::auth::Role;
+use crate::extract::{Answer, Named};
+use crate::operation::Operation;
+use crate::problem::Problem;
+use crate::server::Shared;
+use crate::uploads::Incoming;
+use crate::view::All;
+use crate::view::job::Job;
+
+/// How long the next bytes of an upload may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long Traffic-monitor's upload waits for what is found.
+const LONGEST: Duration = Duration::from_secs(600);
+
+/// Bytes of a field that is no file.
+const MOST_WORDS: usize = 1_024;
+
+pub(super) fn operations() -> Vec<Operation> {
+    let (viewer, analyst) = (Access::Role(Role::Viewer), Access::Role(Role::Analyst));
+    let ours = [
+        Operation::get("/api/v1/uploads", viewer, "Captures that were handed in, the latest first", list)
+            .gives::<All<Job>>(200),
+        Operation::post("/api/v1/uploads", analyst, "Hand in a capture to be looked at", upload)
+            .takes_form::<UploadForm>()
+            .gives::<Job>(202)
+            .problem(409),
+        Operation::get("/api/v1/uploads/{id}", viewer, "How far an upload is, and what was found in it", show)
+            .gives::<Job>(200),
+        Operation::post("/api/v1/uploads/{id}/cancel", analyst, "Stop looking at an upload", cancel).gives::<Job>(200),
+        Operation::delete("/api/v1/uploads/{id}", analyst, "Remove an upload, and what was found in it", remove)
+            .gives_nothing(),
+    ]
+    .map(|operation| operation.tag("Uploads"));
+    let theirs =
+        Operation::post("/api/upload_pcap", analyst, "Hand in a capture, and wait for what is found", upload_pcap)
+            .takes_form::<UploadForm>()
+            .gives::<Uploaded>(200)
+            .problem(409)
+            .tag("Traffic-monitor");
+    ours.into_iter().chain([theirs]).collect()
+}
+
+/// The fields of an upload.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "only its schema is used: the fields are read as they come")]
+struct UploadForm {
+    /// The capture: pcap or pcapng, as it is or compressed with gzip or zstd.
+    #[schemars(extend("format" = "binary"))]
+    file: String,
+    /// Only frames that this tcpdump expression takes.
+    filter: Option<String>,
+    /// The name of a model to judge by.
+    model: Option<String>,
+}
+
+async fn list(State(shared): State<Arc<Shared>>) -> Answer<All<Job>> {
+    shared.blocking(|shared| Ok(All { data: shared.uploads.list()? })).await.map(Json)
+}
+
+async fn show(State(shared): State<Arc<Shared>>, Named(id): Named) -> Answer<Job> {
+    shared.blocking(move |shared| shared.uploads.get(&id)).await.map(Json)
+}
+
+async fn cancel(State(shared): State<Arc<Shared>>, Named(id): Named) -> Answer<Job> {
+    shared.blocking(move |shared| shared.uploads.cancel(&id)).await.map(Json)
+}
+
+async fn remove(
+    State(shared): State<Arc<Shared>>,
+    Caller(caller): Caller,
+    Named(id): Named,
+) -> Result<StatusCode, Problem> {
+    let removed = move |shared: &Shared| shared.uploads.remove(&id, Change { who: &caller.username, at: crate::now() });
+    shared.blocking(removed).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn upload(
+    State(shared): State<Arc<Shared>>,
+    Caller(caller): Caller,
+    form: Result<Multipart, MultipartRejection>,
+) -> Result<Response, Problem> {
+    let job = receive(&shared, caller.username, form).await?;
+    let place = HeaderValue::from_str(&format!("/api/v1/uploads/{}", job.id));
+    let mut response = (StatusCode::ACCEPTED, Json(job)).into_response();
+    if let Ok(place) = place {
+        response.headers_mut().insert(header::LOCATION, place);
+    }
+    Ok(response)
+}
+
+/// Takes in an upload, and has it looked at.
+async fn receive(
+    shared: &Arc<Shared>,
+    by: String,
+    form: Result<Multipart, MultipartRejection>,
+) -> Result<Job, Problem> {
+    let form = form.map_err(|error| match error {
+        MultipartRejection::InvalidBoundary(_) => {
+            Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send a form: Content-Type: multipart/form-data")
+        }
+        other => Problem::new(other.status(), other.body_text()),
+    })?;
+    let (id, path) = shared.blocking(|shared| shared.uploads.receive()).await?;
+    let mut incoming = Incoming { id: id.clone(), name: String::new(), bytes: 0, filter: None, model: None, by };
+    let received = match take_form(form, &path, &mut incoming, shared.uploads.most_bytes()).await {
+        Ok(()) => shared.blocking(move |shared| shared.uploads.submit(incoming)).await,
+        Err(problem) => Err(problem),
+    };
+    if received.is_err() {
+        let _ = shared
+            .blocking(move |shared| {
+                shared.uploads.give_up(&id);
+                Ok(())
+            })
+            .await;
+    }
+    received
+}
+
+async fn take_form(mut form: Multipart, path: &Path, incoming: &mut Incoming, most: u64) -> Result<(), Problem> {
+    let mut has_file = false;
+    while let Some(field) = in_time(form.next_field()).await? {
+        match field.name().unwrap_or_default() {
+            "file" if has_file => return Err(Problem::bad_request("file: hand in one at a time")),
+            "file" => {
+                has_file = true;
+                incoming.name = field.file_name().unwrap_or("capture").to_owned();
+                incoming.bytes = take_file(field, path, most).await?;
+            }
+            "filter" => incoming.filter = words(field).await?,
+            "model" => incoming.model = words(field).await?,
+            other => return Err(Problem::bad_request(format!("'{other}' is not a field of an upload"))),
+        }
+    }
+    if has_file { Ok(()) } else { Err(Problem::bad_request("file: it is missing")) }
+}
+
+async fn take_file(mut field: Field<'_>, path: &Path, most: u64) -> Result<u64, Problem> {
+    let failed = |error: std::io::Error| Problem::unavailable(format!("the upload cannot be kept: {error}"));
+    let mut file = tokio::fs::File::create(path).await.map_err(failed)?;
+    let mut bytes = 0;
+    while let Some(chunk) = in_time(field.chunk()).await? {
+        bytes += chunk.len() as u64;
+        if bytes > most {
+            let detail = format!("a capture may have {} MiB at most", most >> 20);
+            return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail));
+        }
+        file.write_all(&chunk).await.map_err(failed)?;
+    }
+    file.flush().await.map_err(failed)?;
+    Ok(bytes)
+}
+
+async fn words(mut field: Field<'_>) -> Result<Option<String>, Problem> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = in_time(field.chunk()).await? {
+        bytes.extend_from_slice(&chunk);
+        if bytes.len() > MOST_WORDS {
+            return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "a field of the form is too long"));
+        }
+    }
+    let text = String::from_utf8(bytes).map_err(|_| Problem::bad_request("a field of the form is no text"))?;
+    Ok(Some(text.trim().to_owned()).filter(|text| !text.is_empty()))
+}
+
+async fn in_time<T>(next: impl Future<Output = Result<T, MultipartError>>) -> Result<T, Problem> {
+    match tokio::time::timeout(PATIENCE, next).await {
+        Ok(read) => read.map_err(|error| Problem::new(error.status(), error.body_text())),
+        Err(_) => Err(Problem::bad_request("the upload did not go on")),
+    }
+}
+
+/// What Traffic-monitor's clients get of an upload.
+#[derive(Serialize, JsonSchema)]
+struct Uploaded {
+    /// Always true.
+    success: bool,
+    /// Packets of the file.
+    total_packets: u64,
+    /// Packets that follow here.
+    packets_count: usize,
+    /// Packets that stand out.
+    anomaly_count: u64,
+    /// The first thousand of them.
+    anomalies: Vec<Seen>,
+    /// The first thousand packets that the filter takes.
+    packets: Vec<Seen>,
+    /// What the packets look like, by emoji.
+    patterns: BTreeMap<&'static str, PatternCount>,
+    /// The filter.
+    filter_applied: Option<String>,
+    /// Packets that the filter takes.
+    total_count: u64,
+    /// The upload, whose alerts and flows can be asked for.
+    job: String,
+}
+
+/// A packet as Traffic-monitor shows it.
+#[derive(Serialize, JsonSchema)]
+struct Seen {
+    #[serde(flatten)]
+    packet: PacketRecord,
+    /// What its sender's last packets look like.
+    pattern: Option<PatternView>,
+}
+
+/// What packets look like.
+#[derive(Serialize, JsonSchema)]
+struct PatternView {
+    /// As a picture.
+    emoji: &'static str,
+    /// Its name.
+    name: &'static str,
+    /// What it means.
+    description: &'static str,
+}
+
+/// How many packets look so.
+#[derive(Serialize, JsonSchema)]
+struct PatternCount {
+    #[serde(flatten)]
+    view: PatternView,
+    /// How many.
+    count: u64,
+}
+
+impl From<Pattern> for PatternView {
+    fn from(pattern: Pattern) -> Self {
+        Self { emoji: pattern.emoji(), name: pattern.name(), description: pattern.description() }
+    }
+}
+
+impl From<PacketRecord> for Seen {
+    fn from(mut packet: PacketRecord) -> Self {
+        let pattern = packet.pattern.take().map(PatternView::from);
+        Self { packet, pattern }
+    }
+}
+
+async fn upload_pcap(
+    State(shared): State<Arc<Shared>>,
+    Caller(caller): Caller,
+    form: Result<Multipart, MultipartRejection>,
+) -> Answer<Uploaded> {
+    let uploaded = async {
+        let job = receive(&shared, caller.username, form).await?;
+        let id = job.id.clone();
+        let begun = tokio::time::Instant::now();
+        let job = loop {
+            let asked = id.clone();
+            let job = shared.blocking(move |shared| shared.uploads.get(&asked)).await?;
+            match job.state {
+                UploadState::Done => break job,
+                UploadState::Failed | UploadState::Cancelled => {
+                    return Err(Problem::bad_request(job.error.unwrap_or_else(|| "it was cancelled".to_owned())));
+                }
+                _ if begun.elapsed() > LONGEST => {
+                    return Err(Problem::unavailable(format!("it takes long; ask for /api/v1/uploads/{id}")));
+                }
+                _ => tokio::time::sleep(Duration::from_millis(100)).await,
+            }
+        };
+        shared.blocking(move |shared| uploaded(shared, &id, job)).await
+    };
+    uploaded.await.map(Json).map_err(Problem::with_error)
+}
+
+fn uploaded(shared: &Shared, id: &str, job: Job) -> Result<Uploaded, Problem> {
+    let look = shared.uploads.look(id)?;
+    let read = |only_anomalies| {
+        let query = PacketQuery { limit: Survey::PACKETS, only_anomalies, ..PacketQuery::default() };
+        let page = shared.uploads.packets(id, &query, 0)?;
+        Ok::<Vec<Seen>, Problem>(page.packets.into_iter().map(Seen::from).collect())
+    };
+    let packets = read(false)?;
+    let count =
+        |pattern: Pattern| (pattern.emoji(), PatternCount { view: pattern.into(), count: look.of_pattern(pattern) });
+    Ok(Uploaded {
+        success: true,
+        total_packets: look.packets,
+        packets_count: packets.len(),
+        anomaly_count: look.anomalies,
+        anomalies: read(true)?,
+        packets,
+        patterns: Pattern::ALL.into_iter().map(count).filter(|(_, pattern)| pattern.count > 0).collect(),
+        filter_applied: job.filter,
+        total_count: look.taken,
+        job: job.id,
+    })
+}
