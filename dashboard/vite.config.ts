@@ -1,8 +1,8 @@
 import { svelte } from "@sveltejs/vite-plugin-svelte";
 import { defineConfig } from "vite";
 
-// Where `npm run dev` finds a server: one started by hand, else the mock.
-const server = process.env.LAPWING_URL ?? "http://127.0.0.1:8099";
+// The server that `npm run dev` shows: `lapwing serve --replay …`, started by hand.
+const server = process.env.LAPWING_URL ?? "http://127.0.0.1:8080";
 const routes = ["/auth", "/api", "/health", "/ready", "/openapi.json", "/metrics"];
 
 export default defineConfig({
@@ -30,8 +30,8 @@ export default defineConfig({
   },
   server: {
     proxy: {
-      ...Object.fromEntries(routes.map((route) => [route, { target: server, headers: { origin: server } }])),
-      "/ws": { target: server, ws: true, headers: { origin: server } },
+      ...Object.fromEntries(routes.map((route) => [route, { target: server, changeOrigin: true, headers: { origin: server } }])),
+      "/ws": { target: server, ws: true, changeOrigin: true, headers: { origin: server } },
     },
   },
 });

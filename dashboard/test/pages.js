@@ -14,7 +14,7 @@ const LOOKS = [
 const TALLEST = 2400;
 
 async function addresses(context, origin) {
-  const first = async (path) => (await (await context.request.get(`${origin}/api/v1/${path}`)).json()).data[0]?.id;
+  const first = async (path) => (await (await context.request.get(`${origin}/api/v1/${path}`)).json()).data?.[0]?.id;
   const [alert, anomaly, device, job] = await Promise.all([first("alerts?kind=port-scan&suppressed=true"), first("alerts?kind=brute-force"), first("devices"), first("uploads")]);
   return Object.entries({
     now: "now",

@@ -10,7 +10,7 @@ import { capture } from "./server.js";
 export const ADMIN = { name: "ada", password: "a lapwing keeps watch" };
 export const VIEWER = { name: "vera", password: "only looking, thank you" };
 const HOSTILE = `<img src=x onerror="document.title='broken in'">`;
-const LONG = 60_000;
+const LONG = Number(process.env.LONG ?? 60_000);
 
 export async function signIn(page, origin, who) {
   await page.goto(`${origin}/`);

@@ -93,6 +93,12 @@ export function words(name: string): string {
   return name.replace(/_minute$/, " per minute").replace(/_mean$/, ", mean").replaceAll(/[_-]/g, " ");
 }
 
+/** `192.0.2.7:80`, `[2001:db8::7]:80`, or the address alone where there are no ports. */
+export function endpoint(address: string, port: number | null | undefined): string {
+  if (port == null) return address;
+  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
 /** `1 alert`, `12 alerts`. */
 export function plural(number: number, one: string, many = `${one}s`): string {
   return `${count(number)} ${number === 1 ? one : many}`;

@@ -1,5 +1,6 @@
 // The live stream: one WebSocket, taken up again after a break where it stopped.
 
+import { untrack } from "svelte";
 import type { Alert, Entry, Job, Message, Overview, Packet } from "../api";
 import { get, renew } from "./http";
 
@@ -160,5 +161,11 @@ function updated(overview: Overview, update: Extract<Message, { type: "traffic_u
 }
 
 export const stream = new Stream();
+
+/** What is now on the watched network: of a replay the time of the capture. Not followed by effects. */
+export function captureNow(): number {
+  const overview = untrack(() => stream.overview);
+  return overview?.now && overview.source.kind === "replay" ? Date.parse(overview.now) : Date.now();
+}
 
 export type { Job, Packet };
