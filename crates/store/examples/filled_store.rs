@@ -10,7 +10,9 @@ use lapwing_capture::Timestamp;
 use lapwing_decode::Address;
 use lapwing_detect::{Detection, KINDS, Subject};
 use lapwing_flow::{Endpoint, Flow, Half};
-use lapwing_store::{AlertQuery, FlowQuery, Keep, Pressure, Recorder, Store, StoreSettings, TimeRange};
+use lapwing_store::{
+    AlertGroup, AlertQuery, DeviceRecord, FlowQuery, Keep, Pressure, Recorder, Store, StoreSettings, TimeRange,
+};
 
 const DAY: u64 = 86_400;
 const DAYS: u64 = 30;
@@ -62,6 +64,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let of = |address: &str| FlowQuery { device: address.parse().ok(), limit: Some(1_000), ..FlowQuery::default() };
     let (recent, quiet, unknown) = (of("192.168.0.7"), of("192.168.0.190"), of("198.51.100.99"));
     let hour = FlowQuery { device: address, time: last_hour, ..FlowQuery::default() };
+    let devices: Vec<DeviceRecord> = (0..DEVICES).map(device_record).collect();
     let mut asked = Vec::new();
     let mut ask = |name: &str, count: &dyn Fn() -> Result<usize, lapwing_store::StoreError>| {
         let mut times = [0.0; 5];
@@ -84,6 +87,26 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     ask("top 20 talkers of the month", &|| Ok(store.talkers(month, 20)?.len()))?;
     ask("top 20 talkers of the last day", &|| Ok(store.talkers(last_day, 20)?.len()))?;
     ask("alerts of a device", &|| Ok(store.alerts(&of_device)?.items.len()))?;
+    for (name, group) in [
+        ("kind", AlertGroup::Kind),
+        ("severity", AlertGroup::Severity),
+        ("technique", AlertGroup::Attack),
+        ("device", AlertGroup::Device),
+    ] {
+        ask(&format!("alerts by {name}"), &|| Ok(store.count_alerts(&AlertQuery::default(), group)?.len()))?;
+    }
+    let of_last_day = AlertQuery { time: last_day, ..AlertQuery::default() };
+    ask("alerts of the last day by kind", &|| Ok(store.count_alerts(&of_last_day, AlertGroup::Kind)?.len()))?;
+    ask("alerts of the month by three hours", &|| Ok(store.alerts_over_time(month, 180)?.len()))?;
+    ask("alerts of the last day by five minutes", &|| Ok(store.alerts_over_time(last_day, 5)?.len()))?;
+    ask("open alerts of 200 devices", &|| Ok(store.alerts_of_devices(&devices)?.len()))?;
+    let first = AlertQuery { limit: Some(50), ..AlertQuery::default() };
+    let after = store.alerts(&AlertQuery { limit: Some(50_000), ..AlertQuery::default() })?.next;
+    let rare = AlertQuery { kinds: vec!["no-such-kind".to_owned()], ..first.clone() };
+    let middle = AlertQuery { after, ..first.clone() };
+    for (name, query) in [("first", first), ("50,000th", middle), ("no", rare)] {
+        ask(&format!("50 alerts from the {name} on"), &|| Ok(store.alerts(&query)?.items.len()))?;
+    }
     ask("last 1000 flows of a device", &|| Ok(store.flows(&recent)?.items.len()))?;
     ask("last 1000 flows of a quiet device", &|| Ok(store.flows(&quiet)?.items.len()))?;
     ask("flows of an address never seen", &|| Ok(store.flows(&unknown)?.items.len()))?;
@@ -98,6 +121,34 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         asked.join(", ")
     );
     Ok(())
+}
+
+/// The record of a device of which only its address is known.
+fn device_record(host: u64) -> DeviceRecord {
+    let address = format!("192.168.0.{host}");
+    let (first_seen, last_seen) = (at(0), at(DAYS * DAY));
+    DeviceRecord {
+        id: address.clone(),
+        address: Some(address.clone()),
+        mac: None,
+        random_mac: false,
+        maker: None,
+        router: false,
+        addresses: vec![address],
+        first_seen,
+        last_seen,
+        flows: 0,
+        sent_bytes: 0,
+        received_bytes: 0,
+        offers: Vec::new(),
+        uses: Vec::new(),
+        outside_networks: 0,
+        peers: Vec::new(),
+        hours: Vec::new(),
+        name: None,
+        note: None,
+        memory: None,
+    }
 }
 
 fn at(seconds: u64) -> Timestamp {

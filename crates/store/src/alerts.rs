@@ -13,11 +13,11 @@ const COLUMNS: &str = "document, status, status_by, status_at, suppressed_by";
 /// What people set stays when a new revision comes.
 const UPSERT: &str = "\
     INSERT INTO alerts (id, revision, kind, severity, device, peers, first_seen, last_seen, status, status_by, status_at, \
-    suppressed_by, words, document) \
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) \
+    suppressed_by, words, document, attack) \
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15) \
     ON CONFLICT (id) DO UPDATE SET revision = excluded.revision, severity = excluded.severity, peers = excluded.peers, \
     first_seen = excluded.first_seen, last_seen = excluded.last_seen, suppressed_by = excluded.suppressed_by, \
-    words = excluded.words, document = excluded.document, \
+    words = excluded.words, document = excluded.document, attack = excluded.attack, \
     status = CASE WHEN alerts.status_by IS NULL THEN excluded.status ELSE alerts.status END \
     WHERE excluded.revision >= alerts.revision";
 
@@ -45,6 +45,7 @@ pub(crate) fn keep(sql: &mut dyn Sql, alert: &Alert, suppressions: &Suppressions
         suppressed_by.into(),
         words(alert).into(),
         document.into(),
+        techniques(alert).into(),
     ];
     let worse = [alert.id.as_str().into(), (alert.severity as i64).into(), i64::from(alert.revision).into()];
     if sql.execute(REOPEN, &worse)? > 0 {
@@ -56,7 +57,7 @@ pub(crate) fn keep(sql: &mut dyn Sql, alert: &Alert, suppressions: &Suppressions
 
 /// The alerts asked for, latest first.
 pub(crate) fn find(sql: &mut dyn Sql, query: &AlertQuery) -> Result<Page<Alert>, StoreError> {
-    let mut conditions = conditions(query);
+    let mut conditions = conditions(query, SHOWN);
     if let Some(cursor) = Cursor::of(query.after.as_ref(), List::Alerts)? {
         conditions.go_on("last_seen", "id >", cursor, cursor.name.as_str());
     }
@@ -126,7 +127,11 @@ pub(crate) fn expire_some(sql: &mut dyn Sql, count: usize) -> Result<u64, StoreE
     sql.execute(&statement, &[])
 }
 
-pub(crate) fn conditions(query: &AlertQuery) -> Conditions {
+/// In a condition: no suppression hides it.
+pub(crate) const SHOWN: &str = "suppressed_by IS NULL";
+
+/// What a query asks for but limit and place; `shown` says that no suppression hides it.
+pub(crate) fn conditions(query: &AlertQuery, shown: &str) -> Conditions {
     let mut conditions = Conditions::default();
     if let Some(device) = &query.device {
         conditions.add("device = ?", device.as_str());
@@ -155,7 +160,7 @@ pub(crate) fn conditions(query: &AlertQuery) -> Conditions {
         conditions.add("words LIKE ? ESCAPE '\\'", containing(text));
     }
     if !query.suppressed {
-        conditions.add_plain("suppressed_by IS NULL");
+        conditions.add_plain(shown);
     }
     conditions
 }
@@ -177,6 +182,20 @@ fn alert(mut row: crate::sql::Row) -> Result<Alert, StoreError> {
 /// A list in which each entry can be found with a blank on either side.
 fn listed(list: &[String]) -> String {
     format!(" {} ", list.join(" "))
+}
+
+/// The techniques as they are counted. An index takes only so much.
+fn techniques(alert: &Alert) -> String {
+    const LONGEST: usize = 200;
+    let mut text = String::new();
+    for technique in &alert.attack {
+        if text.len() + technique.len() >= LONGEST {
+            break;
+        }
+        text.push_str(if text.is_empty() { "" } else { " " });
+        text.push_str(technique);
+    }
+    text
 }
 
 /// What a search looks at, in small letters.

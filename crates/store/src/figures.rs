@@ -1,6 +1,7 @@
 //! Alerts and devices counted, without reading them.
 
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap};
 
 use lapwing_capture::Timestamp;
 use lapwing_detect::Severity;
@@ -22,6 +23,8 @@ pub enum AlertGroup {
     Device,
     /// Where it stands.
     Status,
+    /// Its ATT&CK techniques; one that has several counts for each.
+    Attack,
 }
 
 impl AlertGroup {
@@ -33,19 +36,18 @@ impl AlertGroup {
             "severity" => Some(Self::Severity),
             "device" => Some(Self::Device),
             "status" => Some(Self::Status),
+            "attack" => Some(Self::Attack),
             _ => None,
         }
     }
-
-    const fn column(self) -> &'static str {
-        match self {
-            Self::Kind => "kind",
-            Self::Severity => "CAST(severity AS TEXT)",
-            Self::Device => "device",
-            Self::Status => "status",
-        }
-    }
 }
+
+/// The columns that most groups are made of: those of the table of sums.
+const ALIKE: &str = "kind, severity, status, attack";
+
+/// Microseconds.
+const MINUTE: i64 = 60_000_000;
+const HOUR: i64 = 60 * MINUTE;
 
 /// Groups that are told of at most: the largest.
 const MOST_GROUPS: usize = 100;
@@ -69,6 +71,17 @@ pub struct AlertPoint {
     pub critical: u64,
 }
 
+/// Open alerts of a kind and severity.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenAlerts {
+    /// How bad they are.
+    pub severity: Severity,
+    /// What was found.
+    pub kind: String,
+    /// How many.
+    pub count: u64,
+}
+
 /// The open alerts of a device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DeviceAlerts {
@@ -85,20 +98,30 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub fn count_alerts(&self, query: &AlertQuery, group: AlertGroup) -> Result<Vec<(String, u64)>, StoreError> {
-        let conditions = alerts::conditions(query);
-        let column = group.column();
-        let statement = format!(
-            "SELECT {column}, COUNT(*) FROM alerts{} GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {MOST_GROUPS}",
-            conditions.clause()
-        );
-        self.read(|sql| {
-            let found = rows(sql, &statement, &conditions.values)?;
-            let name = |text: String| match group {
-                AlertGroup::Severity => severity(text.parse().unwrap_or(0)).as_str().to_owned(),
-                _ => text,
-            };
-            Ok(found.into_iter().map(|mut row| (name(row.text(0)), row.count(1))).collect())
-        })
+        let summed = group != AlertGroup::Device && asks_for_sums(query);
+        let conditions = alerts::conditions(query, if summed { "hidden = 0" } else { alerts::SHOWN });
+        let (count, table) =
+            if summed { ("CAST(SUM(alerts) AS BIGINT)", "alert_sums") } else { ("COUNT(*)", "alerts") };
+        let columns = if group == AlertGroup::Device { "device" } else { ALIKE };
+        let statement = format!("SELECT {count}, {columns} FROM {table}{} GROUP BY {columns}", conditions.clause());
+        let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+        for mut row in self.read(|sql| rows(sql, &statement, &conditions.values))? {
+            let (count, first) = (row.count(0), 1);
+            if count == 0 {
+                continue;
+            }
+            let mut add = |name: &str| *counts.entry(name.to_owned()).or_default() += count;
+            match group {
+                AlertGroup::Kind | AlertGroup::Device => add(&row.text(first)),
+                AlertGroup::Severity => add(severity(row.integer(first + 1)).as_str()),
+                AlertGroup::Status => add(&row.text(first + 2)),
+                AlertGroup::Attack => row.text(first + 3).split_whitespace().for_each(add),
+            }
+        }
+        let mut counts: Vec<(String, u64)> = counts.into_iter().collect();
+        counts.sort_by_key(|(_, count)| Reverse(*count));
+        counts.truncate(MOST_GROUPS);
+        Ok(counts)
     }
 
     /// Alerts by severity in each span of so many minutes in which one began; without those that are suppressed.
@@ -106,30 +129,38 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub fn alerts_over_time(&self, range: TimeRange, minutes: u32) -> Result<Vec<AlertPoint>, StoreError> {
-        let step = i64::from(minutes.max(1)) * 60_000_000;
+        let minutes = i64::from(minutes.max(1));
+        // By the hour they are counted in the order of the index `alerts_hour`. Shorter spans are of shorter times.
+        let unit = if minutes % 60 == 0 { HOUR } else { MINUTE };
+        let step = minutes * MINUTE / unit;
         let mut conditions = Conditions::default();
         if let Some(from) = range.from {
+            conditions.add(&format!("first_seen / {HOUR} >= ?"), from.micros().div_euclid(HOUR));
             conditions.add("first_seen >= ?", from.micros());
         }
         if let Some(until) = range.until {
+            conditions.add(&format!("first_seen / {HOUR} <= ?"), until.micros().div_euclid(HOUR));
             conditions.add("first_seen < ?", until.micros());
         }
         conditions.add_plain("suppressed_by IS NULL");
         let statement = format!(
-            "SELECT first_seen - first_seen % {step}, severity, COUNT(*) FROM alerts{} GROUP BY 1, 2 ORDER BY 1",
+            "SELECT first_seen / {unit}, severity, COUNT(*) FROM alerts{} \
+             GROUP BY first_seen / {unit}, severity ORDER BY first_seen / {unit}, severity",
             conditions.clause()
         );
         self.read(|sql| {
             let mut points: Vec<AlertPoint> = Vec::new();
-            for row in rows(sql, &statement, &conditions.values)? {
-                let time = Timestamp::from_micros(row.integer(0));
+            sql.query(&statement, &conditions.values, &mut |row| {
+                let begun = row.integer(0).div_euclid(step).saturating_mul(step).saturating_mul(unit);
+                let time = Timestamp::from_micros(begun);
                 if points.last().is_none_or(|last| last.time != time) {
                     points.push(AlertPoint { time, ..AlertPoint::default() });
                 }
                 if let Some(point) = points.last_mut() {
                     *point.of(severity(row.integer(1))) += row.count(2);
                 }
-            }
+                Ok(())
+            })?;
             Ok(points)
         })
     }
@@ -155,6 +186,23 @@ impl Store {
         Ok(devices.iter().map(of_device).collect())
     }
 
+    /// The open alerts, without those that are suppressed: the worst first, then those of which there are most.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn open_alerts(&self) -> Result<Vec<OpenAlerts>, StoreError> {
+        let statement = "SELECT severity, kind, CAST(SUM(alerts) AS BIGINT) FROM alert_sums \
+                         WHERE status = 'open' AND hidden = 0 AND alerts > 0 GROUP BY severity, kind \
+                         ORDER BY severity DESC, 3 DESC, kind";
+        let found = self.read(|sql| rows(sql, statement, &[]))?;
+        let open = found.into_iter().map(|mut row| OpenAlerts {
+            severity: severity(row.integer(0)),
+            kind: row.text(1),
+            count: row.count(2),
+        });
+        Ok(open.collect())
+    }
+
     /// How many devices are kept, and how many of them were first seen at `since` or later.
     ///
     /// # Errors
@@ -173,7 +221,8 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub fn total_alerts(&self) -> Result<u64, StoreError> {
-        self.read(|sql| Ok(rows(sql, "SELECT COUNT(*) FROM alerts", &[])?.first().map_or(0, |row| row.count(0))))
+        let statement = "SELECT CAST(COALESCE(SUM(alerts), 0) AS BIGINT) FROM alert_sums";
+        self.read(|sql| Ok(rows(sql, statement, &[])?.first().map_or(0, |row| row.count(0))))
     }
 }
 
@@ -210,6 +259,12 @@ fn open_by_host(sql: &mut dyn Sql, hosts: &[&str]) -> Result<HashMap<String, Dev
         }
     }
     Ok(found)
+}
+
+/// Whether nothing is asked for that the table of sums does not have.
+fn asks_for_sums(query: &AlertQuery) -> bool {
+    let AlertQuery { time, device, peer, kinds: _, severity: _, severities: _, status: _, unseen, text, .. } = query;
+    *time == TimeRange::ALL && device.is_none() && peer.is_none() && !unseen && text.is_none()
 }
 
 /// The severity of a row.

@@ -34,7 +34,7 @@ pub use audit::{AuditEntry, Change};
 pub use cursor::Cursor;
 pub use devices::{DeviceRecord, HourRecord, PeerRecord};
 pub use error::StoreError;
-pub use figures::{AlertGroup, AlertPoint, DeviceAlerts};
+pub use figures::{AlertGroup, AlertPoint, DeviceAlerts, OpenAlerts};
 pub use flows::{Cell, FlowQuery, FlowRow};
 pub use names::DeviceWords;
 pub use query::{AlertQuery, AuditQuery, DeviceQuery, Page, TimeRange};

@@ -7,17 +7,34 @@ use crate::sql::{Database, rows};
 pub(crate) type Migration = (&'static str, &'static str);
 
 /// The migrations of SQLite, oldest first. A published one is never changed: what is wrong with it is put right by the next.
-pub(crate) const SQLITE: &[Migration] = &[ALERTS, DEVICES_AND_TRAFFIC, MEMORY, SERVING];
+pub(crate) const SQLITE: &[Migration] = &[
+    ALERTS,
+    DEVICES_AND_TRAFFIC,
+    MEMORY,
+    SERVING,
+    ("0006_attack", include_str!("../migrations/0006_attack.sqlite.sql")),
+    COUNTS,
+    ("0008_sums", include_str!("../migrations/0008_sums.sqlite.sql")),
+];
 
 /// Those of PostgreSQL, which keeps flows too.
-pub(crate) const POSTGRES: &[Migration] =
-    &[ALERTS, DEVICES_AND_TRAFFIC, ("0003_flows", include_str!("../migrations/0003_flows.sql")), MEMORY, SERVING];
+pub(crate) const POSTGRES: &[Migration] = &[
+    ALERTS,
+    DEVICES_AND_TRAFFIC,
+    ("0003_flows", include_str!("../migrations/0003_flows.sql")),
+    MEMORY,
+    SERVING,
+    ("0006_attack", include_str!("../migrations/0006_attack.postgres.sql")),
+    COUNTS,
+    ("0008_sums", include_str!("../migrations/0008_sums.postgres.sql")),
+];
 
 const ALERTS: Migration = ("0001_alerts", include_str!("../migrations/0001_alerts.sql"));
 const DEVICES_AND_TRAFFIC: Migration =
     ("0002_devices_and_traffic", include_str!("../migrations/0002_devices_and_traffic.sql"));
 const MEMORY: Migration = ("0004_memory", include_str!("../migrations/0004_memory.sql"));
 const SERVING: Migration = ("0005_serving", include_str!("../migrations/0005_serving.sql"));
+const COUNTS: Migration = ("0007_counts", include_str!("../migrations/0007_counts.sql"));
 
 /// Brings the database to the version of this program.
 ///

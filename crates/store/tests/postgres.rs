@@ -63,6 +63,9 @@ claims! {
     pages_of_flows_show_each_once
     pages_of_the_audit_trail_show_each_once
     a_cursor_of_another_list_is_refused
+    alerts_are_counted_as_they_are_listed
+    alerts_over_time_are_those_that_began
+    open_alerts_are_told_of_every_device
 }
 
 #[test]

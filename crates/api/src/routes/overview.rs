@@ -8,7 +8,7 @@ use axum::extract::State;
 use lapwing_alert::{Alert, Status};
 use lapwing_capture::Timestamp;
 use lapwing_detect::Severity;
-use lapwing_store::AlertQuery;
+use lapwing_store::{AlertQuery, OpenAlerts};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -27,7 +27,7 @@ use crate::view::time;
 /// Seconds that rates are the mean of.
 const RATE_SECONDS: usize = 5;
 
-/// Open alerts that are looked at for the threat level and the map.
+/// Open alerts that are looked at for the map and the talkers.
 const MOST_OPEN: usize = 500;
 
 pub(super) fn operations() -> Vec<Operation> {
@@ -194,33 +194,31 @@ fn open_alerts(shared: &Shared) -> Result<Vec<Alert>, Problem> {
 
 /// How bad it looks.
 pub(crate) fn threat(shared: &Shared) -> Result<Threat, Problem> {
-    Ok(judge(&open_alerts(shared)?))
+    Ok(judge(&shared.store.open_alerts()?))
 }
 
-fn judge(open: &[Alert]) -> Threat {
-    let worst = open.iter().map(|alert| alert.severity).max();
-    let level = match worst {
+/// `open` has the worst first.
+fn judge(open: &[OpenAlerts]) -> Threat {
+    let level = match open.first().map(|worst| worst.severity) {
         None | Some(Severity::Informational) => "calm",
         Some(Severity::Low) => "low",
         Some(Severity::Medium) => "elevated",
         Some(Severity::High) => "high",
         Some(Severity::Critical) => "critical",
     };
-    let mut kinds: BTreeMap<(std::cmp::Reverse<Severity>, &str), u64> = BTreeMap::new();
-    for alert in open {
-        *kinds.entry((std::cmp::Reverse(alert.severity), alert.title.as_str())).or_default() += 1;
-    }
-    let reasons = kinds.into_iter().take(5).map(|((severity, title), count)| match count {
-        1 => format!("1 open alert, {}: {title}", severity.0),
-        count => format!("{count} open alerts, {}: {title}", severity.0),
+    let title = |kind| lapwing_detect::kind_info(kind).map_or(kind, |info| info.title);
+    let reasons = open.iter().take(5).map(|OpenAlerts { severity, kind, count }| match count {
+        1 => format!("1 open alert, {severity}: {}", title(kind)),
+        count => format!("{count} open alerts, {severity}: {}", title(kind)),
     });
     Threat { level, reasons: reasons.collect() }
 }
 
 pub(crate) fn build(shared: &Shared) -> Result<Overview, Problem> {
     let open = open_alerts(shared)?;
+    let all_open = shared.store.open_alerts()?;
     let mut by_severity = BySeverity::default();
-    open.iter().for_each(|alert| by_severity.add(alert.severity, 1));
+    all_open.iter().for_each(|alerts| by_severity.add(alerts.severity, alerts.count));
     let now = shared.feed.now();
     let names = shared.store.device_names()?;
     let seconds = shared.feed.last_seconds(MOST_SECONDS);
@@ -261,7 +259,7 @@ pub(crate) fn build(shared: &Shared) -> Result<Overview, Problem> {
         top_talkers: talkers.collect(),
         latest_alerts: latest_alerts(shared, 10)?,
         open: by_severity,
-        threat: judge(&open),
+        threat: judge(&all_open),
         coverage: shared.operator.coverage(),
         places: places(&open),
         devices: devices(shared, now)?,

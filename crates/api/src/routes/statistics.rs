@@ -88,7 +88,11 @@ impl Span {
         let (since, until) = range(shared, self.since.as_deref(), self.until.as_deref())?;
         let minutes = (until.seconds().saturating_sub(since.seconds())) / 60;
         let step = match self.step {
-            None => u32::try_from(minutes / POINTS).unwrap_or(u32::MAX).max(1),
+            None => match u32::try_from(minutes / POINTS).unwrap_or(u32::MAX).max(1) {
+                // Whole hours are counted without sorting.
+                hours @ 31..=1_380 => hours.next_multiple_of(60),
+                step => step,
+            },
             Some(step) if (1..=1_440).contains(&step) => step,
             Some(step) => return Err(Problem::bad_request(format!("step: {step} is not between 1 and 1440"))),
         };

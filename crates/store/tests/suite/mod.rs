@@ -1,6 +1,7 @@
 //! What a store promises, whatever it is kept in: each claim is a function that takes an empty store.
 
 mod access;
+mod figures;
 mod pages;
 
 use std::net::IpAddr;
@@ -20,6 +21,7 @@ use lapwing_store::{
 };
 
 pub(crate) use access::*;
+pub(crate) use figures::*;
 pub(crate) use pages::*;
 
 pub(crate) fn address(text: &str) -> Address {
