@@ -239,7 +239,7 @@ impl State {
             second.packets += packets;
             second.bytes = second.bytes.saturating_add(bytes);
         }
-        let now = self.now.map_or(0, |now| now.seconds());
+        let now = self.now.map_or(0, Timestamp::seconds);
         self.written = if self.written.0 == now { (now, self.written.1 + 1) } else { (now, 1) };
         if self.written.1 > MOST_WRITTEN {
             self.news.left_out += 1;

@@ -16,9 +16,20 @@ use crate::request;
 /// The media type of a problem.
 pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
 
-/// Why a request was not answered as asked (RFC 9457).
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+/// Why a request was not answered as asked.
+#[derive(Clone, Debug)]
 pub(crate) struct Problem {
+    status: StatusCode,
+    detail: String,
+    retry_after: Option<Duration>,
+    /// Says the detail under `error`, too.
+    with_error: bool,
+}
+
+/// A problem as it is answered (RFC 9457).
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Problem")]
+pub(crate) struct ProblemView {
     /// Always `about:blank`: the status says what kind it is.
     #[serde(rename = "type")]
     kind: &'static str,
@@ -31,24 +42,14 @@ pub(crate) struct Problem {
     /// The same as `detail`, where older clients look for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
-    /// The id of the request, as in the header `X-Request-Id` and in the log.
+    /// The id of the request, as in the header `X-Request-Id`.
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<String>,
-    #[serde(skip)]
-    retry_after: Option<Duration>,
 }
 
 impl Problem {
     pub(crate) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self {
-            kind: "about:blank",
-            title: status.canonical_reason().unwrap_or("Problem"),
-            status: status.as_u16(),
-            detail: detail.into(),
-            error: None,
-            request_id: None,
-            retry_after: None,
-        }
+        Self { status, detail: detail.into(), retry_after: None, with_error: false }
     }
 
     pub(crate) fn bad_request(detail: impl Into<String>) -> Self {
@@ -84,7 +85,7 @@ impl Problem {
     }
 
     pub(crate) fn is_conflict(&self) -> bool {
-        self.status == StatusCode::CONFLICT.as_u16()
+        self.status == StatusCode::CONFLICT
     }
 
     /// When it may be tried again.
@@ -95,7 +96,7 @@ impl Problem {
 
     /// Says the detail under `error` too.
     pub(crate) fn with_error(mut self) -> Self {
-        self.error = Some(self.detail.clone());
+        self.with_error = true;
         self
     }
 }
@@ -139,14 +140,21 @@ impl From<Refused> for Problem {
 }
 
 impl IntoResponse for Problem {
-    fn into_response(mut self) -> Response {
-        self.request_id = request::id();
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let retry_after = self.retry_after.map(|wait| wait.as_secs_f64().ceil().max(1.0) as u64);
-        let mut response = (status, Json(self)).into_response();
+    fn into_response(self) -> Response {
+        let Self { status, detail, retry_after, with_error } = self;
+        let view = ProblemView {
+            kind: "about:blank",
+            title: status.canonical_reason().unwrap_or("Problem"),
+            status: status.as_u16(),
+            error: with_error.then(|| detail.clone()),
+            detail,
+            request_id: request::id(),
+        };
+        let mut response = (status, Json(view)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
-        if let Some(seconds) = retry_after {
+        if let Some(wait) = retry_after {
+            let seconds = wait.as_secs_f64().ceil().max(1.0) as u64;
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         if status == StatusCode::UNAUTHORIZED {

@@ -210,7 +210,7 @@ pub(crate) async fn connect(
     let upgrade = upgrade.max_message_size(MOST_SAID).max_frame_size(MOST_SAID).max_write_buffer_size(4 << 20);
     Ok(upgrade
         .on_upgrade(move |socket| async move {
-            Client { shared, identity, packets: None, socket }.listen(resume.since).await
+            Client { shared, identity, packets: None, socket }.listen(resume.since).await;
         })
         .into_response())
 }

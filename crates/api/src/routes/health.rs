@@ -24,7 +24,7 @@ pub(super) fn operations() -> Vec<Operation> {
             .gives::<Health>(200),
         Operation::get("/ready", Access::Open, "Whether it watches and keeps", ready)
             .gives::<Ready>(200)
-            .answers(503, Gives::Json(|generator| generator.subschema_for::<Ready>())),
+            .answers(503, Gives::Json(schemars::SchemaGenerator::subschema_for::<Ready>)),
         Operation::get("/metrics", viewer, "What Prometheus reads", metrics)
             .gives_other("text/plain; version=0.0.4; charset=utf-8"),
         Operation::get("/openapi.json", viewer, "This document", document).gives_other("application/json"),
