@@ -15,12 +15,12 @@ const TALLEST = 2400;
 
 async function addresses(context, origin) {
   const first = async (path) => (await (await context.request.get(`${origin}/api/v1/${path}`)).json()).data?.[0]?.id;
-  const [alert, anomaly, device, job] = await Promise.all([first("alerts?kind=port-scan&suppressed=true"), first("alerts?kind=brute-force"), first("devices"), first("uploads")]);
+  const [alert, anomaly, device, job] = await Promise.all([first("alerts?kind=port-scan&suppressed=true"), first("alerts?kind=anomaly"), first("devices"), first("uploads")]);
   return Object.entries({
     now: "now",
     alerts: "alerts?suppressed=true",
     alert: alert && `alerts/${alert}`,
-    "alert-guessing": anomaly && `alerts/${anomaly}`,
+    "alert-unusual": anomaly && `alerts/${anomaly}`,
     suppressions: "alerts/suppressions",
     devices: "devices",
     device: device && `devices/${encodeURIComponent(device)}`,

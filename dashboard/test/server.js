@@ -7,6 +7,7 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 
 export const repository = fileURLToPath(new URL("../../", import.meta.url));
+const baseline = path.join(repository, "corpus/first-look/clean.pcap");
 export const capture = path.join(repository, "corpus/first-look/suspicious.pcap");
 
 export function binary() {
@@ -18,7 +19,7 @@ export function binary() {
 /** `{ link, origin, stop }` of a server that is ready; what it printed so far is in the error if it does not become so. */
 export async function startServer(speed = 20) {
   const data = mkdtempSync(path.join(tmpdir(), "lapwing-dashboard-"));
-  const args = ["serve", "--listen", "127.0.0.1:0", "--data-dir", data, "--replay", capture, "--speed", String(speed)];
+  const args = ["serve", "--listen", "127.0.0.1:0", "--data-dir", data, "--replay", capture, "--baseline", baseline, "--speed", String(speed)];
   const child = spawn(binary(), args, { stdio: ["ignore", "pipe", "pipe"], cwd: data });
   let printed = "";
   const ended = new Promise((resolve) => child.once("exit", resolve));
