@@ -81,6 +81,7 @@ pub(crate) fn write_table(records: &[DeviceRecord], out: &mut dyn Write) -> io::
             more => format!("{name} {} and {} more", services[..6].join(" "), more - 6),
         };
         let said: Vec<String> = [
+            record.name.as_ref().map_or_else(String::new, |name| format!("“{name}”")),
             if record.router { "routes".to_owned() } else { String::new() },
             shown("offers", &record.offers),
             shown("uses", &record.uses),

@@ -116,7 +116,18 @@ fn parse(text: &str) -> Option<Cursor> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn whatever_comes_is_read_as_it_is_written_or_refused(text in "[adfux]?-?[0-9.:]{0,24}\\PC{0,9}") {
+            if let Ok(cursor) = text.parse::<Cursor>() {
+                prop_assert_eq!(cursor.to_string().parse::<Cursor>().unwrap(), cursor);
+            }
+        }
+    }
 
     #[test]
     fn a_cursor_reads_back_as_it_was_written() {

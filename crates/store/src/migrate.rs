@@ -58,3 +58,60 @@ pub(crate) fn migrate(database: &dyn Database, migrations: &[Migration]) -> Resu
         Ok(())
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sql::Sql;
+    use crate::sqlite::Sqlite;
+
+    fn asked(database: &Sqlite, statement: &str) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut ask = |sql: &mut dyn Sql| {
+            found = rows(sql, statement, &[])?.into_iter().map(|mut row| row.text(0)).collect();
+            Ok(())
+        };
+        database.read(&mut ask).unwrap();
+        found
+    }
+
+    #[test]
+    fn what_an_earlier_version_kept_is_there_in_a_later_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Sqlite::open(&folder.path().join("db")).unwrap();
+        migrate(&database, &SQLITE[..3]).unwrap();
+        let alert = |id: &str, attack: &str, suppressed: &str| {
+            format!(
+                "INSERT INTO alerts (id, revision, kind, severity, device, peers, first_seen, last_seen, status, suppressed_by, \
+                 words, document) VALUES ('{id}', 1, 'beacon', 2, 'd', '', 0, 0, 'open', {suppressed}, '', \
+                 '{{\"attack\": [{attack}]}}');"
+            )
+        };
+        let note = |at: i64, detail: &str| format!("INSERT INTO audit VALUES ({at}, 'kim', 'a', 's', '{detail}');");
+        let script = [
+            alert("1", "\"T1046\", \"T1110\"", "NULL"),
+            alert("2", "", "NULL"),
+            alert("3", "\"T1046\", \"T1110\"", "NULL"),
+            alert("4", "", "'s'"),
+            note(5, "second"),
+            note(9, "third"),
+            note(1, "first"),
+        ];
+        database.write(&mut |sql| sql.script(&script.concat())).unwrap();
+        for _ in 0..2 {
+            migrate(&database, SQLITE).unwrap();
+            assert_eq!(asked(&database, "SELECT detail FROM audit ORDER BY number"), ["first", "second", "third"]);
+            assert_eq!(
+                asked(&database, "SELECT attack FROM alerts ORDER BY id"),
+                ["T1046 T1110", "", "T1046 T1110", ""]
+            );
+            let sums = "SELECT alerts || ' ' || hidden || ' ' || attack FROM alert_sums ORDER BY 1";
+            assert_eq!(asked(&database, sums), ["1 0 ", "1 1 ", "2 0 T1046 T1110"]);
+        }
+        database.write(&mut |sql| sql.script("DELETE FROM alerts WHERE id > '2'")).unwrap();
+        let left = "SELECT alerts || ' ' || hidden FROM alert_sums WHERE alerts > 0 ORDER BY 1";
+        assert_eq!(asked(&database, left), ["1 0", "1 0"]);
+        let newer = migrate(&database, &SQLITE[..2]).unwrap_err();
+        assert!(matches!(newer, StoreError::Newer { .. }), "{newer}");
+    }
+}

@@ -316,6 +316,7 @@ pub(crate) fn the_latest_live_run_is_remembered(store: &Store) {
 pub(crate) fn old_alerts_expire(store: &Store) {
     store.put_alerts(&[scan("192.168.0.7", 0), scan("192.168.0.8", 100)]).unwrap();
     assert_eq!(store.retain(at(150)).unwrap().alerts, 1);
+    assert_eq!(store.total_alerts().unwrap(), 1);
     assert_eq!(ids(store, &AlertQuery::default()), [scan("192.168.0.8", 100).id]);
     assert!(!store.retain(at(150)).unwrap().any());
 }
