@@ -9,8 +9,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use lapwing_alert::{Alert, rfc3339};
 use lapwing_asset::Inventory;
 use lapwing_capture::Timestamp;
+use lapwing_detect::{ANOMALY, Drift};
 use lapwing_engine::{Scored, Stage};
 use lapwing_flow::{Flow, Reported};
+use lapwing_learn::Model;
 use lapwing_protocol::{Observation, Observed, Uid, transport};
 
 use crate::view::alert::{AlertView, attack_name};
@@ -76,6 +78,13 @@ struct State {
     framed: bool,
     named: HashMap<u64, (String, &'static str)>,
     names: VecDeque<u64>,
+    /// The worst score of flows that finished and have yet to end.
+    scores: HashMap<u64, f32>,
+    scored: VecDeque<u64>,
+    /// By model, which is known by where it lies.
+    drifts: HashMap<usize, Drift>,
+    began: Option<Timestamp>,
+    anomalies: u64,
 }
 
 /// Where a run puts what it sees, and the API finds it.
@@ -154,6 +163,20 @@ impl Feed {
         state.hosts.largest(limit, |counted| counted.bytes).into_iter().map(ip).collect()
     }
 
+    /// How far what a model sees has moved from its baseline.
+    #[must_use]
+    pub fn drift(&self, model: &Arc<Model>) -> Option<f64> {
+        self.state().drifts.get(&place(model)).and_then(Drift::index)
+    }
+
+    /// Alerts that models raised per device and week; `None` before a day of one device has been seen.
+    #[must_use]
+    pub fn anomaly_rate(&self, devices: u64) -> Option<f64> {
+        let state = self.state();
+        let weeks = state.now?.seconds_since(state.began?) * devices as f64 / (7.0 * 86_400.0);
+        (weeks * 7.0 >= 1.0).then(|| state.anomalies as f64 / weeks)
+    }
+
     /// Alerts by attack.
     pub(crate) fn attacks(&self) -> BTreeMap<String, u64> {
         self.state().attacks.clone()
@@ -212,6 +235,7 @@ impl State {
         }
         if alert.is_new() {
             self.alerts += 1;
+            self.anomalies += u64::from(alert.kind == ANOMALY);
             *self.attacks.entry(name).or_default() += 1;
             let now = self.now.unwrap_or(alert.last_seen);
             self.second(now).alerts += 1;
@@ -220,6 +244,23 @@ impl State {
             self.news.alerts.push(AlertView::new(alert.clone()));
         } else {
             self.news.left_out += 1;
+        }
+    }
+
+    fn score(&mut self, scored: &Scored<'_>) {
+        let mut worst = None;
+        for (anomaly, score) in scored.scores() {
+            let model = anomaly.model();
+            self.drifts.entry(place(model)).or_default().take_in(model.p_value(score));
+            worst = Some(worst.map_or(score, |worst: f32| worst.max(score)));
+        }
+        if let Some(score) = worst
+            && self.scores.insert(scored.flow.uid, score).is_none()
+        {
+            self.scored.push_back(scored.flow.uid);
+        }
+        while self.scored.len() > MOST_NAMED {
+            self.scored.pop_front().and_then(|uid| self.scores.remove(&uid));
         }
     }
 
@@ -246,6 +287,7 @@ impl State {
             return;
         }
         let mut entry = Entry::new(flow, protocol, packets, bytes);
+        entry.anomaly_score = self.scores.remove(&flow.uid);
         if let Some((name, severity)) = self.named.get(&flow.uid) {
             entry.mark(name, severity);
         }
@@ -278,6 +320,11 @@ impl State {
         let place = self.seconds.partition_point(|second| second.time < whole).min(self.seconds.len() - 1);
         &mut self.seconds[place]
     }
+}
+
+/// What a model is known by.
+fn place(model: &Arc<Model>) -> usize {
+    Arc::as_ptr(model).addr()
 }
 
 impl Entry {
@@ -334,6 +381,7 @@ impl Stage for Feeding<'_> {
     fn observe(&mut self, observed: &[Observed<'_>], scored: &[Scored<'_>]) {
         self.stage.observe(observed, scored);
         let mut state = self.feed.state();
+        scored.iter().for_each(|scored| state.score(scored));
         for observed in observed {
             if let Observation::FlowEnded(flow) = observed.fact {
                 state.flow(flow);
@@ -346,7 +394,10 @@ impl Stage for Feeding<'_> {
     }
 
     fn advance(&mut self, second: Timestamp) {
-        self.feed.state().now = Some(second);
+        let mut state = self.feed.state();
+        state.now = Some(second);
+        state.began.get_or_insert(second);
+        drop(state);
         self.stage.advance(second);
     }
 }

@@ -19,8 +19,8 @@ use clap::Args;
 use lapwing_api::auth::Accounts;
 use lapwing_api::{Feed, Parts, Server};
 use lapwing_capture::Pace;
-use lapwing_engine::Count;
 use lapwing_engine::packets::Tap;
+use lapwing_engine::{Count, ServeSettings};
 use lapwing_store::{Store, is_server};
 
 use crate::Outcome;
@@ -40,9 +40,9 @@ use run::Runner;
                         lapwing serve --simulate\n  \
                         lapwing serve --zeek /opt/zeek/logs --data-dir /var/lib/lapwing")]
 pub(crate) struct Serve {
-    /// Where to serve; other machines reach it only at an address that is not loopback
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
-    listen: SocketAddr,
+    /// Where to serve; other machines reach it only at an address that is not loopback [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<SocketAddr>,
     /// Keep accounts, alerts, flows, devices and uploads in this folder [default: the one that systemd gives, or
     /// ~/.local/state/lapwing/serve; with --replay and --simulate one that goes at the end]
     #[arg(long, value_name = "DIR")]
@@ -74,9 +74,9 @@ pub(crate) struct Serve {
     /// Keep the latest frames of interfaces, so many MiB of them, so that the packets of an alert can be downloaded
     #[arg(long, value_name = "MIB")]
     keep_packets: Option<Count<1, 1_048_576>>,
-    /// Take captures of so many MiB at most from those who hand some in
-    #[arg(long, value_name = "MIB", default_value = "256")]
-    upload_limit: Count<1, 1_048_576>,
+    /// Take captures of so many MiB at most from those who hand some in [default: 256]
+    #[arg(long, value_name = "MIB")]
+    upload_limit: Option<Count<1, 1_048_576>>,
     /// Show so many bytes of what packets carry, in the list of packets [default: none]
     #[arg(long, value_name = "BYTES")]
     payload: Option<Count<1, { Tap::MOST_PAYLOAD as u64 }>>,
@@ -123,17 +123,20 @@ impl Drop for Folder {
 impl Serve {
     pub(crate) fn run(&self) -> Result<Outcome> {
         let mut input = self.options.settle()?;
-        let folder = self.folder()?;
+        self.settle(&mut input.settings.serve);
+        let settings = input.settings.serve.clone();
+        let folder = self.folder(&settings)?;
         let mut locks = Locks::default();
         locks.take(folder.path())?;
-        let listener = TcpListener::bind(self.listen).with_context(|| format!("--listen {}", self.listen))?;
-        let tls = self.tls(folder.path())?;
+        let listener = TcpListener::bind(settings.listen).with_context(|| format!("--listen {}", settings.listen))?;
+        let tls = tls::settled(&settings, self.tls_self_signed.then_some(folder.path()))?;
         let (stop, renew) = monitor::signals()?;
         let opening = Opening::new(self, &mut input, folder.path())?;
         let first = opening.first()?;
         let place = input.settings.store.place.clone().unwrap_or_else(|| folder.path().join("store"));
         if !is_server(&place) {
             private(&place)?;
+            locks.take(&place)?;
         }
         // Before any thread is started: none may stay outside.
         let fences = self.fence(&input, &opening, folder.path(), &place)?;
@@ -151,8 +154,8 @@ impl Serve {
             tap,
             operator: Arc::clone(&serving) as _,
             uploads: folder.path().join("uploads"),
-            most_upload: self.upload_limit.get() << 20,
-            payload: self.payload.map(|bytes| bytes.get() as usize),
+            most_upload: settings.upload_mib.get() << 20,
+            payload: settings.payload_bytes.map(|bytes| bytes.get() as usize),
         };
         let server = Server::start(listener, tls, parts)?;
         eprintln!("lapwing: serving {scheme}://{} ({fences})", server.address());
@@ -178,10 +181,26 @@ impl Serve {
         Ok(Outcome::Done)
     }
 
+    /// Puts what the arguments say in the place of what the settings do.
+    fn settle(&self, settings: &mut ServeSettings) {
+        settings.listen = self.listen.unwrap_or(settings.listen);
+        settings.upload_mib = self.upload_limit.unwrap_or(settings.upload_mib);
+        settings.keep_packets_mib = self.keep_packets.or(settings.keep_packets_mib);
+        settings.payload_bytes = self.payload.or(settings.payload_bytes);
+        settings.data_dir = self.data_dir.clone().or(settings.data_dir.take());
+        if self.tls_self_signed {
+            (settings.tls_certificate, settings.tls_key) = (None, None);
+        } else if self.tls_certificate.is_some() {
+            (settings.tls_certificate, settings.tls_key) = (self.tls_certificate.clone(), self.tls_key.clone());
+        }
+    }
+
     /// Where everything is kept.
-    fn folder(&self) -> Result<Folder> {
+    fn folder(&self, settings: &ServeSettings) -> Result<Folder> {
         let passes = self.replay.is_some();
-        let folder = match &self.data_dir {
+        // What is only tried out is not mixed with what is kept, unless somebody asks for it here.
+        let named = if passes { &self.data_dir } else { &settings.data_dir };
+        let folder = match named {
             Some(folder) => Folder::Kept(folder.clone()),
             None if passes => Folder::Passing(env::temp_dir().join(format!("lapwing-{}", std::process::id()))),
             None => {

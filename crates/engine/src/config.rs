@@ -17,6 +17,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::FitSettings;
+use crate::packets::Tap;
 use crate::ranges::{Budget, Count, FilterText, Networks};
 
 /// `lapwing.toml`: every setting that outlives a command line. An argument wins over the file; a key that is not known is
@@ -50,6 +51,46 @@ pub struct Config {
     pub metrics: MetricsSettings,
     /// What is kept.
     pub store: StoreSection,
+    /// How `serve` serves.
+    pub serve: ServeSettings,
+}
+
+/// How `serve` serves.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServeSettings {
+    /// Where: `ADDRESS:PORT`.
+    #[schemars(with = "String")]
+    pub listen: SocketAddr,
+    /// The folder of accounts, alerts, flows, devices and uploads. Without it the one that systemd gives (`StateDirectory=`), or
+    /// `lapwing/serve` in `$XDG_STATE_HOME` or `~/.local/state`; alerts, flows and devices go where `store.place` says, where it is
+    /// set.
+    pub data_dir: Option<PathBuf>,
+    /// The certificate chain for TLS (PEM). Without it connections are not encrypted.
+    pub tls_certificate: Option<PathBuf>,
+    /// Its private key (PEM).
+    pub tls_key: Option<PathBuf>,
+    /// MiB of a capture that somebody hands in, at most.
+    pub upload_mib: Count<1, 1_048_576>,
+    /// MiB of the latest frames of interfaces that are kept on disk, so that the packets of an alert can be downloaded. Without it none
+    /// are.
+    pub keep_packets_mib: Option<Count<1, 1_048_576>>,
+    /// Bytes of what packets carry that are shown in the list of packets. Without it none are.
+    pub payload_bytes: Option<Count<1, { Tap::MOST_PAYLOAD as u64 }>>,
+}
+
+impl Default for ServeSettings {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            data_dir: None,
+            tls_certificate: None,
+            tls_key: None,
+            upload_mib: Count::of(256),
+            keep_packets_mib: None,
+            payload_bytes: None,
+        }
+    }
 }
 
 /// Which frames are looked at.

@@ -28,8 +28,8 @@ mod watch;
 mod work;
 
 pub use config::{
-    AlertSettings, CaptureSettings, Config, FlowSettings, FollowSettings, PipelineConfig, SignatureSettings,
-    StoreSection, TrainSettings,
+    AlertSettings, CaptureSettings, Config, FlowSettings, FollowSettings, PipelineConfig, ServeSettings,
+    SignatureSettings, StoreSection, TrainSettings,
 };
 pub use control::{Control, Counted};
 pub use coverage::Heard;

@@ -21,6 +21,13 @@ pub struct Scored<'a> {
     pub rows: Rows<'a>,
 }
 
+impl<'a> Scored<'a> {
+    /// The judges of the run, each with its model's score of the flow.
+    pub fn scores(&self) -> impl Iterator<Item = (&'a Anomaly, f32)> {
+        self.rows.judged().map(|(anomaly, _, score)| (anomaly, score))
+    }
+}
+
 /// Rows and scores of one flow, in the columns of the lane that made them.
 #[derive(Clone, Copy, Debug)]
 pub struct Rows<'a> {

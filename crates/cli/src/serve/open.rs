@@ -66,7 +66,7 @@ impl Opening {
                 rings: 1,
                 limit: None,
             },
-            keep: serve.keep_packets.map(|mib| (folder.join("captures"), mib.get() << 20)),
+            keep: input.settings.serve.keep_packets_mib.map(|mib| (folder.join("captures"), mib.get() << 20)),
             logs: if serve.follow.is_asked() {
                 Some(serve.follow.config(input, Some(folder.join("positions")))?)
             } else {

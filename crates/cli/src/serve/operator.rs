@@ -217,7 +217,14 @@ impl Operator for Serving {
     }
 
     fn models(&self) -> Vec<ModelView> {
-        self.runner.models.iter().map(|model| model_view(model, self.runner.is_used(&model.name))).collect()
+        let devices = self.runner.store.count_devices(None).map_or(0, |(known, _)| known);
+        let rate = self.runner.feed.anomaly_rate(devices);
+        let view = |named: &NamedModel| {
+            let loaded = self.runner.is_used(&named.name);
+            let drift = self.runner.feed.drift(named.anomaly.model());
+            ModelView { achieved_rate: rate.filter(|_| loaded), drift, ..model_view(named, loaded) }
+        };
+        self.runner.models.iter().map(view).collect()
     }
 
     fn signatures(&self) -> Vec<SignatureView> {

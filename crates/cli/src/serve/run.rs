@@ -233,8 +233,12 @@ impl Runner {
     fn go_through(&self, opened: Opened) -> Result<()> {
         let settings = &self.input.settings;
         let alerts = AlertConfig::from(&settings.alert);
-        let (mut detecting, scoring, report) =
-            Detecting::new(&self.input.local, &self.rules.sources, self.anomalies(), alerts);
+        let rules = self.judge.rules(&settings.signatures).map(|rules| rules.sources);
+        let rules = rules.unwrap_or_else(|error| {
+            eprintln!("lapwing: the rules stay as they were: {}", crate::told(&error));
+            self.rules.sources.clone()
+        });
+        let (mut detecting, scoring, report) = Detecting::new(&self.input.local, &rules, self.anomalies(), alerts);
         let scoring = Arc::new(scoring);
         let reload = Reload::new(&self.judge, &settings.signatures, self.learnt.clone(), Arc::clone(&scoring));
         let goes_on = matches!(opened.status.kind, SourceKind::Interface | SourceKind::Zeek | SourceKind::Eve);

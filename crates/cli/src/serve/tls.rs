@@ -2,50 +2,49 @@
 
 use std::fs;
 use std::io::BufReader;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
+use lapwing_engine::ServeSettings;
 use rcgen::{CertificateParams, DnType, KeyPair};
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use super::Serve;
-
-impl Serve {
-    /// What connections are encrypted with, if they are to be.
-    pub(super) fn tls(&self, folder: &Path) -> Result<Option<Arc<ServerConfig>>> {
-        match (&self.tls_certificate, &self.tls_key) {
-            (Some(certificate), Some(key)) => read(certificate, key).map(Some),
-            _ if self.tls_self_signed => {
-                let (certificate, key) = (folder.join("certificate.pem"), folder.join("key.pem"));
-                if !certificate.exists() || !key.exists() {
-                    self.make(&certificate, &key)?;
-                }
-                read(&certificate, &key).map(Some)
+/// What connections are encrypted with, if they are to be: what the settings name, else what is made and kept in `made_in`.
+pub(super) fn settled(settings: &ServeSettings, made_in: Option<&Path>) -> Result<Option<Arc<ServerConfig>>> {
+    match (&settings.tls_certificate, &settings.tls_key, made_in) {
+        (Some(certificate), Some(key), _) => read(certificate, key).map(Some),
+        (None, None, None) => Ok(None),
+        (None, None, Some(folder)) => {
+            let (certificate, key) = (folder.join("certificate.pem"), folder.join("key.pem"));
+            if !certificate.exists() || !key.exists() {
+                make(settings.listen, &certificate, &key)?;
             }
-            _ => Ok(None),
+            read(&certificate, &key).map(Some)
         }
+        _ => bail!("TLS needs both a certificate and its key"),
     }
+}
 
-    /// Makes a certificate for this machine, that is good where somebody says so.
-    fn make(&self, certificate: &Path, key: &Path) -> Result<()> {
-        let host = fs::read_to_string("/etc/hostname").unwrap_or_default();
-        let names = ["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned(), self.listen.ip().to_string()];
-        let mut names: Vec<String> = names.into_iter().chain([host.trim().to_owned()]).collect();
-        names.retain(|name| !name.is_empty());
-        names.sort();
-        names.dedup();
-        let mut params = CertificateParams::new(names).context("a certificate cannot be made")?;
-        params.distinguished_name.push(DnType::CommonName, "Lapwing");
-        let pair = KeyPair::generate().context("a key cannot be made")?;
-        let made = params.self_signed(&pair).context("a certificate cannot be made")?;
-        write_private(key, &pair.serialize_pem())?;
-        fs::write(certificate, made.pem()).with_context(|| certificate.display().to_string())?;
-        eprintln!("lapwing: made a certificate: {}", certificate.display());
-        Ok(())
-    }
+/// Makes a certificate for this machine, that is good where somebody says so.
+fn make(listen: SocketAddr, certificate: &Path, key: &Path) -> Result<()> {
+    let host = fs::read_to_string("/etc/hostname").unwrap_or_default();
+    let names = ["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned(), listen.ip().to_string()];
+    let mut names: Vec<String> = names.into_iter().chain([host.trim().to_owned()]).collect();
+    names.retain(|name| !name.is_empty());
+    names.sort();
+    names.dedup();
+    let mut params = CertificateParams::new(names).context("a certificate cannot be made")?;
+    params.distinguished_name.push(DnType::CommonName, "Lapwing");
+    let pair = KeyPair::generate().context("a key cannot be made")?;
+    let made = params.self_signed(&pair).context("a certificate cannot be made")?;
+    write_private(key, &pair.serialize_pem())?;
+    fs::write(certificate, made.pem()).with_context(|| certificate.display().to_string())?;
+    eprintln!("lapwing: made a certificate: {}", certificate.display());
+    Ok(())
 }
 
 fn write_private(path: &Path, text: &str) -> Result<()> {
