@@ -14,8 +14,14 @@ const LOOKS = [
 const TALLEST = 2400;
 
 async function addresses(context, origin) {
-  const first = async (path) => (await (await context.request.get(`${origin}/api/v1/${path}`)).json()).data?.[0]?.id;
-  const [alert, anomaly, device, job] = await Promise.all([first("alerts?kind=port-scan&suppressed=true"), first("alerts?kind=anomaly"), first("devices"), first("uploads")]);
+  const first = async (path, fits = () => true) => (await (await context.request.get(`${origin}/api/v1/${path}`)).json()).data?.find(fits)?.id;
+  const [alert, anomaly, device, failed, job] = await Promise.all([
+    first("alerts?kind=port-scan&suppressed=true"),
+    first("alerts?kind=anomaly"),
+    first("devices?text=192.168.50.22"),
+    first("uploads", (job) => job.state === "failed"),
+    first("uploads", (job) => job.state === "done"),
+  ]);
   return Object.entries({
     now: "now",
     alerts: "alerts?suppressed=true",
@@ -29,6 +35,7 @@ async function addresses(context, origin) {
     "over-time": "traffic/time?hours=720",
     uploads: "traffic/uploads",
     upload: job && `traffic/uploads/${job}`,
+    "upload-failed": failed && `traffic/uploads/${failed}`,
     "upload-packets": job && `traffic/packets?job=${job}`,
     "upload-alerts": job && `alerts?job=${job}`,
     models: "detection/models",

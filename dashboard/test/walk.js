@@ -150,6 +150,15 @@ step("a capture is uploaded under a hostile name and its findings are read", asy
   rmSync(folder, { recursive: true });
 });
 
+step("what is no capture is refused with a reason", async ({ page, origin, watched }) => {
+  await page.goto(`${origin}/#/traffic/uploads`);
+  await page.getByLabel("File").setInputFiles({ name: "notes.pcap", mimeType: "text/plain", buffer: Buffer.from("no capture at all") });
+  await watched.expecting(/status of 4\d\d/, async () => {
+    await page.getByRole("button", { name: /^Upload/ }).click();
+    await page.getByRole("alert").waitFor();
+  });
+});
+
 step("an administrator makes an account for a viewer, and a token that is shown once", async ({ page, origin }) => {
   await page.goto(`${origin}/#/system/accounts`);
   await page.getByRole("button", { name: "New account…" }).click();
@@ -193,6 +202,21 @@ step("a viewer sees no controls and is refused what a viewer may not do", async 
     assert.equal(status, 403);
   });
   await context.close();
+});
+
+step("an administrator stops watching and plays the capture again, faster", async ({ page, origin }) => {
+  await page.goto(`${origin}/#/detection/sources`);
+  const stop = page.getByRole("button", { name: "Stop…" });
+  if (await stop.isVisible()) {
+    await stop.click();
+    await page.getByRole("dialog").getByRole("button", { name: "Stop" }).click();
+    await page.getByText("An administrator starts a source").waitFor();
+  }
+  await page.getByRole("radio", { name: /^Replay/ }).check();
+  await page.getByLabel("Speed, times its own pace").fill("40");
+  await page.getByRole("button", { name: "Start" }).click();
+  await page.getByText("Watching replay of suspicious.pcap.").waitFor();
+  await page.getByText("played at 40 times its pace").waitFor();
 });
 
 step("the keyboard reaches the content past the navigation", async ({ page, origin }) => {

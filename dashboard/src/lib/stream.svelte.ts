@@ -6,6 +6,8 @@ import { get, renew } from "./http";
 
 const SECONDS_KEPT = 300;
 const ENTRIES_KEPT = 50;
+const FRESH_KEPT = 500;
+const KNOWN_KEPT = 5000;
 const LONGEST_WAIT_MS = 30_000;
 const REFRESH_MS = 10_000;
 
@@ -16,8 +18,10 @@ class Stream {
   overview = $state.raw<Overview | null>(null);
   /** Flows that ended lately, newest first. */
   entries = $state.raw<Entry[]>([]);
-  /** Ids of alerts that opened since this page was loaded, newest last, with the alert as it is now. */
+  /** The latest alerts that opened since this page was loaded, by id, newest last, each as it is now. */
   fresh = $state.raw<Map<string, Alert>>(new Map());
+  /** How many opened since then in all. */
+  opened = $state(0);
   state = $state<"connecting" | "live" | "lost">("connecting");
   /** Updates that the server could not send in time, in all. */
   missed = $state(0);
@@ -32,6 +36,7 @@ class Stream {
   private refresher: ReturnType<typeof setInterval> | undefined;
   private listeners = new Set<Listener>();
   private known = new Set<string>();
+  private begun = false;
   private packets: { filter: string | null } | null = null;
 
   open(): void {
@@ -47,8 +52,9 @@ class Stream {
     const socket = this.socket;
     this.socket = null;
     socket?.close();
-    Object.assign(this, { overview: null, entries: [], fresh: new Map(), sequence: null, failures: 0, missed: 0 });
+    Object.assign(this, { overview: null, entries: [], fresh: new Map(), opened: 0, sequence: null, failures: 0, missed: 0 });
     this.known.clear();
+    this.begun = false;
     this.state = "connecting";
   }
 
@@ -106,13 +112,14 @@ class Stream {
     this.socket = null;
     this.state = "lost";
     // 1, 2, 4 … 30 s, a fifth of it by chance, so that many windows do not come back at once. A session that ended is
-    // renewed first; browsers do not tell a refused handshake apart, so that is tried after failures as well.
+    // renewed first; browsers do not tell a refused handshake apart, so after some failures it is asked whether one is left.
     const wait = code === 4401 ? 0 : Math.min(1000 * 2 ** this.failures, LONGEST_WAIT_MS) * (0.9 + Math.random() / 5);
     this.failures += 1;
     this.retryAt = Date.now() + wait;
     this.timer = setTimeout(async () => {
-      if (code === 4401 || this.failures === 3) await renew();
-      this.connect();
+      const renewed = code === 4401 && (await renew());
+      if (!renewed && (code === 4401 || this.failures % 3 === 0)) await get("/auth/session").catch(() => {});
+      if (this.state === "lost") this.connect();
     }, wait);
   }
 
@@ -127,8 +134,11 @@ class Stream {
       this.sequence = message.sequence;
       this.overview = message.overview;
       this.entries = message.history.slice(-ENTRIES_KEPT).reverse();
-      for (const alert of message.alerts) this.known.add(alert.id);
-      for (const alert of message.overview.latest_alerts) this.known.add(alert.id);
+      // The first time they are what there is; later, after a gap, those unknown are new.
+      const first = !this.begun;
+      this.begun = true;
+      if (first) for (const alert of [...message.alerts, ...message.overview.latest_alerts]) this.known.add(alert.id);
+      else this.takeAlerts(message.alerts);
     } else if (message.type === "traffic_update") {
       this.sequence = message.sequence;
       if (message.traffic.length > 0) this.entries = [...message.traffic.toReversed(), ...this.entries].slice(0, ENTRIES_KEPT);
@@ -144,9 +154,12 @@ class Stream {
     const fresh = new Map(this.fresh);
     for (const alert of alerts) {
       if (this.known.has(alert.id) && !fresh.has(alert.id)) continue;
+      if (!fresh.has(alert.id)) this.opened += 1;
       this.known.add(alert.id);
       fresh.set(alert.id, alert);
     }
+    for (const id of [...fresh.keys()].slice(0, -FRESH_KEPT)) fresh.delete(id);
+    for (const id of [...this.known].slice(0, -KNOWN_KEPT)) this.known.delete(id);
     this.fresh = fresh;
   }
 }
