@@ -183,6 +183,7 @@ export interface Threat {
 export interface CountryShare {
   country: string;
   hosts: number;
+  bytes: number;
   alerts: number;
 }
 

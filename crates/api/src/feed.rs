@@ -9,13 +9,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use lapwing_alert::{Alert, rfc3339};
 use lapwing_asset::Inventory;
 use lapwing_capture::Timestamp;
+use lapwing_decode::Address;
 use lapwing_detect::{ANOMALY, Drift};
 use lapwing_engine::{Scored, Stage};
 use lapwing_flow::{Flow, Reported};
 use lapwing_learn::Model;
 use lapwing_protocol::{Observation, Observed, Uid, transport};
 
-use crate::view::alert::{AlertView, attack_name};
+use crate::view::alert::{AlertView, GeoIp, attack_name};
 use crate::view::sn::{Entry, SecondBytes, Stats, TopIp, TopPort};
 use top::Top;
 
@@ -85,12 +86,21 @@ struct State {
     drifts: HashMap<usize, Drift>,
     began: Option<Timestamp>,
     anomalies: u64,
+    /// Outside hosts, whichever end they were.
+    outside: Top<IpAddr>,
 }
+
+/// Says in which country a host is.
+type Locate = Box<dyn Fn(IpAddr) -> Option<String> + Send + Sync>;
+
+/// Outside hosts that are looked for on the map.
+const MOST_PLACED: usize = 1_000;
 
 /// Where a run puts what it sees, and the API finds it.
 #[derive(Clone, Default)]
 pub struct Feed {
     state: Arc<Mutex<State>>,
+    locate: Option<Arc<Locate>>,
 }
 
 impl Feed {
@@ -102,6 +112,34 @@ impl Feed {
     pub fn begin(&self, framed: bool) {
         let mut state = self.state();
         *state = State { framed, news: std::mem::take(&mut state.news), ..State::default() };
+    }
+
+    /// A feed that knows where hosts are.
+    #[must_use]
+    pub fn locating(locate: impl Fn(IpAddr) -> Option<String> + Send + Sync + 'static) -> Self {
+        Self { locate: Some(Arc::new(Box::new(locate))), ..Self::default() }
+    }
+
+    fn country(&self, host: IpAddr) -> Option<String> {
+        self.locate.as_ref().and_then(|locate| locate(host))
+    }
+
+    /// Outside hosts and what moved between them and here, by country; most first.
+    pub(crate) fn countries(&self) -> Vec<(String, u64, u64)> {
+        if self.locate.is_none() {
+            return Vec::new();
+        }
+        let outside = self.state().outside.largest(MOST_PLACED, |counted| counted.bytes);
+        let mut countries: HashMap<String, (u64, u64)> = HashMap::new();
+        for (host, counted) in outside {
+            let Some(country) = self.country(host) else { continue };
+            let sums = countries.entry(country).or_default();
+            *sums = (sums.0 + 1, sums.1.saturating_add(counted.bytes));
+        }
+        let mut countries: Vec<_> =
+            countries.into_iter().map(|(country, (hosts, bytes))| (country, hosts, bytes)).collect();
+        countries.sort_by(|left, right| right.2.cmp(&left.2).then_with(|| left.0.cmp(&right.0)));
+        countries
     }
 
     /// Takes alerts that opened, changed or closed.
@@ -264,7 +302,7 @@ impl State {
         }
     }
 
-    fn flow(&mut self, flow: &Flow) {
+    fn flow(&mut self, flow: &Flow, country: impl Fn(IpAddr) -> Option<String>) {
         self.flows += 1;
         let packets = flow.orig.packets + flow.resp.packets;
         let bytes = flow.orig.ip_bytes.saturating_add(flow.resp.ip_bytes);
@@ -272,6 +310,11 @@ impl State {
         let sums = self.protocols.entry(protocol).or_default();
         *sums = (sums.0 + 1, sums.1.saturating_add(bytes));
         self.hosts.count(flow.originator.address.ip(), packets, bytes);
+        for host in [flow.originator.address, flow.responder.address].map(Address::ip) {
+            if is_public(host) {
+                self.outside.count(host, packets, bytes);
+            }
+        }
         if matches!(flow.protocol, 6 | 17) {
             self.ports.count(flow.responder.port, packets, bytes);
         }
@@ -287,6 +330,8 @@ impl State {
             return;
         }
         let mut entry = Entry::new(flow, protocol, packets, bytes);
+        let ends = [flow.responder.address, flow.originator.address].map(Address::ip);
+        entry.geoip = ends.into_iter().filter(|host| is_public(*host)).find_map(country).map(GeoIp::new);
         entry.anomaly_score = self.scores.remove(&flow.uid);
         if let Some((name, severity)) = self.named.get(&flow.uid) {
             entry.mark(name, severity);
@@ -319,6 +364,21 @@ impl State {
         }
         let place = self.seconds.partition_point(|second| second.time < whole).min(self.seconds.len() - 1);
         &mut self.seconds[place]
+    }
+}
+
+/// Whether a host can be anywhere in the world: no private, link-local, loopback or multicast address.
+fn is_public(host: IpAddr) -> bool {
+    match host {
+        IpAddr::V4(host) => {
+            !(host.is_private() || host.is_link_local() || host.is_loopback() || host.is_multicast())
+                && !host.is_broadcast()
+                && !host.is_unspecified()
+        }
+        IpAddr::V6(host) => {
+            !(host.is_unique_local() || host.is_unicast_link_local() || host.is_loopback() || host.is_multicast())
+                && !host.is_unspecified()
+        }
     }
 }
 
@@ -384,7 +444,7 @@ impl Stage for Feeding<'_> {
         scored.iter().for_each(|scored| state.score(scored));
         for observed in observed {
             if let Observation::FlowEnded(flow) = observed.fact {
-                state.flow(flow);
+                state.flow(flow, |host| self.feed.country(host));
             }
         }
     }

@@ -66,11 +66,15 @@ struct Update {
 pub(crate) struct Stream {
     sender: Sender<Update>,
     kept: Mutex<VecDeque<Update>>,
+    /// The number before the first.
+    first: u64,
 }
 
 impl Default for Stream {
     fn default() -> Self {
-        Self { sender: broadcast::channel(QUEUE).0, kept: Mutex::default() }
+        // Higher than any number of an earlier life of the server, so that nobody goes on where nothing was.
+        let first = u64::try_from(crate::now().micros()).unwrap_or_default();
+        Self { sender: broadcast::channel(QUEUE).0, kept: Mutex::default(), first }
     }
 }
 
@@ -78,7 +82,7 @@ impl Stream {
     /// Sends `message` to everybody, under the next number.
     pub(crate) fn tell(&self, mut message: Value) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let sequence = kept.back().map_or(1, |last| last.sequence + 1);
+        let sequence = kept.back().map_or(self.first, |last| last.sequence) + 1;
         message["sequence"] = sequence.into();
         let update = Update { sequence, text: message.to_string().into() };
         kept.push_back(update.clone());
@@ -98,7 +102,7 @@ impl Stream {
     fn join(&self, since: Option<u64>) -> (Receiver<Update>, u64, Option<Vec<Update>>) {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let receiver = self.sender.subscribe();
-        let last = kept.back().map_or(0, |last| last.sequence);
+        let last = kept.back().map_or(self.first, |last| last.sequence);
         let missed = since.filter(|since| *since <= last).and_then(|since| {
             let is_whole = since == last || kept.front().is_some_and(|first| first.sequence <= since + 1);
             is_whole.then(|| kept.iter().filter(|update| update.sequence > since).cloned().collect())
@@ -360,12 +364,12 @@ mod tests {
     fn whoever_comes_back_gets_what_came_in_the_meantime_or_is_told_of_a_gap() {
         let stream = Stream::default();
         (0..KEPT + 10).for_each(|_| stream.tell(json!({})));
-        let last = (KEPT + 10) as u64;
+        let last = stream.first + (KEPT + 10) as u64;
         let missed = |since| stream.join(Some(since)).2.map(|missed| missed.len());
         assert_eq!(missed(last), Some(0));
         assert_eq!(missed(last - 5), Some(5));
-        assert_eq!(missed(10), Some(KEPT));
-        assert_eq!(missed(9), None);
+        assert_eq!(missed(stream.first + 10), Some(KEPT));
+        assert_eq!(missed(stream.first + 9), None);
         assert_eq!(missed(last + 1), None, "from another life of the server");
         assert!(stream.join(None).2.is_none());
     }

@@ -142,7 +142,8 @@ impl Serve {
         let fences = self.fence(&input, &opening, folder.path(), &place)?;
         let store = Arc::new(Store::open(&place, input.settings.store_settings())?);
         let accounts = Arc::new(Accounts::new(Arc::clone(&store), now()).context("the accounts cannot be used")?);
-        let feed = Feed::default();
+        let places = input.settings.geo.open().context("[geo]")?;
+        let feed = Feed::locating(move |host| places.find(host).and_then(|place| place.country));
         let scheme = if tls.is_some() { "https" } else { "http" };
         let runner = Runner::new(input, &self.judge, Arc::clone(&store), feed.clone(), renew)?;
         let tap = runner.tap.clone();

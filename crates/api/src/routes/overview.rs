@@ -1,6 +1,5 @@
 //! What happens now, at a glance.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -69,7 +68,7 @@ pub(crate) struct Overview {
     threat: Threat,
     /// What was and was not seen.
     coverage: Coverage,
-    /// Open alerts by the country of the hosts concerned; empty without a database of places.
+    /// Where outside hosts are, most bytes first; empty without a database of places.
     places: Vec<PlaceShare>,
     /// Devices.
     devices: DeviceCounts,
@@ -165,6 +164,8 @@ struct PlaceShare {
     country: String,
     /// Hosts there.
     hosts: u64,
+    /// Bytes between them and here since the start.
+    bytes: u64,
     /// Open alerts that name them.
     alerts: u64,
 }
@@ -225,7 +226,7 @@ pub(crate) fn build(shared: &Shared) -> Result<Overview, Problem> {
     let whole = &seconds[..seconds.len().saturating_sub(1)];
     let recent = &whole[whole.len().saturating_sub(RATE_SECONDS)..];
     let mean = |of: fn(&crate::Second) -> u64| {
-        recent.iter().map(|second| of(second) as f64).sum::<f64>() / recent.len().max(1) as f64
+        recent.iter().map(|second| of(second)).sum::<u64>() as f64 / recent.len().max(1) as f64
     };
     let talkers = shared.feed.top_hosts(8).into_iter().map(|host| TopTalker {
         name: names.get(&host.ip).cloned(),
@@ -261,31 +262,32 @@ pub(crate) fn build(shared: &Shared) -> Result<Overview, Problem> {
         open: by_severity,
         threat: judge(&all_open),
         coverage: shared.operator.coverage(),
-        places: places(&open),
+        places: places(shared.feed.countries(), &open),
         devices: devices(shared, now)?,
     })
 }
 
-fn places(open: &[Alert]) -> Vec<PlaceShare> {
-    let mut countries: BTreeMap<&str, (Vec<&str>, u64)> = BTreeMap::new();
+/// Where outside hosts are that were seen, and those that open alerts name.
+fn places(seen: Vec<(String, u64, u64)>, open: &[Alert]) -> Vec<PlaceShare> {
+    let share = |(country, hosts, bytes)| PlaceShare { country, hosts, bytes, alerts: 0 };
+    let mut shares: Vec<PlaceShare> = seen.into_iter().map(share).collect();
     for alert in open {
-        let mut named: Vec<&str> = Vec::new();
-        for place in &alert.places {
-            let Some(country) = place.country.as_deref() else { continue };
-            let (hosts, alerts) = countries.entry(country).or_default();
-            hosts.push(&place.address);
-            if !named.contains(&country) {
-                *alerts += 1;
-                named.push(country);
+        let mut countries: Vec<&str> = alert.places.iter().filter_map(|place| place.country.as_deref()).collect();
+        countries.sort_unstable();
+        for of_country in countries.chunk_by(|left, right| left == right) {
+            let country = of_country[0];
+            match shares.iter_mut().find(|share| share.country == country) {
+                Some(share) => share.alerts += 1,
+                None => shares.push(PlaceShare {
+                    country: country.to_owned(),
+                    hosts: of_country.len() as u64,
+                    bytes: 0,
+                    alerts: 1,
+                }),
             }
         }
     }
-    let share = |(country, (mut hosts, alerts)): (&str, (Vec<&str>, u64))| {
-        hosts.sort_unstable();
-        hosts.dedup();
-        PlaceShare { country: country.to_owned(), hosts: hosts.len() as u64, alerts }
-    };
-    countries.into_iter().map(share).collect()
+    shares
 }
 
 fn devices(shared: &Shared, now: Option<Timestamp>) -> Result<DeviceCounts, Problem> {

@@ -45,9 +45,13 @@ pub(crate) struct GeoIp {
 }
 
 impl GeoIp {
+    pub(crate) fn new(country: String) -> Self {
+        Self { country, city: None, lat: None, lng: None }
+    }
+
     fn of(places: &[Place]) -> Option<Self> {
         let country = places.iter().find_map(|place| place.country.clone())?;
-        Some(Self { country, city: None, lat: None, lng: None })
+        Some(Self::new(country))
     }
 }
 
