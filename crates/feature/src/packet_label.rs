@@ -73,8 +73,8 @@ impl PacketLabel {
     #[inline]
     pub fn of(protocol: u8, source_port: u16, destination_port: u16) -> Self {
         match protocol {
-            ip::TCP => tcp(destination_port).or_else(|| tcp(source_port)).unwrap_or(Self::Tcp),
-            ip::UDP => udp(destination_port).or_else(|| udp(source_port)).unwrap_or(Self::Udp),
+            ip::TCP => TCP.of_either(source_port, destination_port, Self::Tcp),
+            ip::UDP => UDP.of_either(source_port, destination_port, Self::Udp),
             ip::ICMP => Self::Icmp,
             ip::ICMPV6 => Self::Icmpv6,
             ip::IGMP => Self::Igmp,
@@ -113,33 +113,83 @@ impl PacketLabel {
     }
 }
 
-#[inline]
-fn tcp(port: u16) -> Option<PacketLabel> {
-    Some(match port {
-        80 | 8080 => PacketLabel::Http,
-        443 => PacketLabel::Https,
-        22 => PacketLabel::Ssh,
-        20 | 21 => PacketLabel::Ftp,
-        23 => PacketLabel::Telnet,
-        53 => PacketLabel::Dns,
-        554 => PacketLabel::Rtsp,
-        1883 | 8883 => PacketLabel::Mqtt,
-        _ => return None,
-    })
+static TCP: Ports = Ports::new(&[
+    (80, PacketLabel::Http),
+    (8080, PacketLabel::Http),
+    (443, PacketLabel::Https),
+    (22, PacketLabel::Ssh),
+    (20, PacketLabel::Ftp),
+    (21, PacketLabel::Ftp),
+    (23, PacketLabel::Telnet),
+    (53, PacketLabel::Dns),
+    (554, PacketLabel::Rtsp),
+    (1883, PacketLabel::Mqtt),
+    (8883, PacketLabel::Mqtt),
+]);
+
+static UDP: Ports = Ports::new(&[
+    (53, PacketLabel::Dns),
+    (67, PacketLabel::Dhcp),
+    (68, PacketLabel::Dhcp),
+    (546, PacketLabel::Dhcp),
+    (547, PacketLabel::Dhcp),
+    (123, PacketLabel::Ntp),
+    (443, PacketLabel::Quic),
+    (1900, PacketLabel::Ssdp),
+    (5353, PacketLabel::Mdns),
+    (5683, PacketLabel::Coap),
+    (5684, PacketLabel::Coap),
+]);
+
+/// A few ports with their labels, hashed without collisions when it is compiled: asking takes no branch, for nobody foresees the
+/// ports of the next packet.
+struct Ports {
+    factor: u32,
+    places: [(u16, PacketLabel); Self::PLACES],
 }
 
-#[inline]
-fn udp(port: u16) -> Option<PacketLabel> {
-    Some(match port {
-        53 => PacketLabel::Dns,
-        67 | 68 | 546 | 547 => PacketLabel::Dhcp,
-        123 => PacketLabel::Ntp,
-        443 => PacketLabel::Quic,
-        1900 => PacketLabel::Ssdp,
-        5353 => PacketLabel::Mdns,
-        5683 | 5684 => PacketLabel::Coap,
-        _ => return None,
-    })
+impl Ports {
+    const PLACES: usize = 64;
+
+    const fn new(list: &[(u16, PacketLabel)]) -> Self {
+        let mut factor = 1;
+        loop {
+            // Port 0 is in no list, so it marks what is empty.
+            let mut ports = Self { factor, places: [(0, PacketLabel::Other); Self::PLACES] };
+            let mut next = 0;
+            while next < list.len() {
+                let place = ports.place(list[next].0);
+                if ports.places[place].0 != 0 {
+                    break;
+                }
+                ports.places[place] = list[next];
+                next += 1;
+            }
+            if next == list.len() {
+                return ports;
+            }
+            factor += 2;
+        }
+    }
+
+    const fn place(&self, port: u16) -> usize {
+        ((port as u32).wrapping_mul(self.factor.wrapping_mul(0x9e37_79b1)) >> 26) as usize
+    }
+
+    /// The label of a port; [`PacketLabel::Other`] of one that is not in the list.
+    #[inline(always)]
+    fn of(&self, port: u16) -> PacketLabel {
+        let (known, label) = self.places[self.place(port)];
+        if known == port { label } else { PacketLabel::Other }
+    }
+
+    /// The label of the destination's port, else of the source's, else `otherwise`.
+    #[inline(always)]
+    fn of_either(&self, source: u16, destination: u16, otherwise: PacketLabel) -> PacketLabel {
+        let (from, to) = (self.of(source), self.of(destination));
+        let from = if from as u8 == 0 { otherwise } else { from };
+        if to as u8 == 0 { from } else { to }
+    }
 }
 
 #[cfg(test)]
@@ -162,5 +212,7 @@ mod tests {
         assert_eq!(PacketLabel::of(17, 443, 51_000), PacketLabel::Quic);
         assert_eq!(PacketLabel::of(6, 51_000, 4_433), PacketLabel::Tcp);
         assert_eq!(PacketLabel::of(47, 0, 0), PacketLabel::Other);
+        assert_eq!(PacketLabel::of(17, 0, 0), PacketLabel::Udp);
+        assert_eq!(PacketLabel::of(6, 22, 443), PacketLabel::Https, "the destination says more");
     }
 }

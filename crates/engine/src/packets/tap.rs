@@ -4,7 +4,9 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
-use lapwing_capture::{Filter, Frame, FrameBatch, InputReport, Position, Progress, Source, SourceError, Timestamp};
+use lapwing_capture::{
+    Filter, Frame, FrameBatch, FrameIndex, InputReport, Position, Progress, Source, SourceError, Timestamp,
+};
 use lapwing_detect::packets::{JudgeState, Judgement, Method, PacketJudge, Pattern};
 
 use super::glance::glance;
@@ -186,21 +188,27 @@ impl<S: Source> Tapped<S> {
     }
 
     fn look(&mut self, batch: &FrameBatch) {
-        match &mut self.filter {
-            Some(filter) => filter.select(batch, &mut self.taken),
-            None => {
-                self.taken.clear();
-                self.taken.extend(0..batch.len() as u32);
+        let taken = match &mut self.filter {
+            Some(filter) => {
+                filter.select(batch, &mut self.taken);
+                self.count(batch, self.taken.iter().map(|place| &batch.frames[*place as usize]));
+                self.taken.len()
             }
-        }
-        self.count(batch);
-        let now = Instant::now();
-        let granted = self.budget.grant(self.taken.len(), now);
-        let left_out = self.taken.len() - granted;
+            None => {
+                self.count(batch, batch.frames.iter());
+                batch.len()
+            }
+        };
+        let granted = self.budget.grant(taken, Instant::now());
+        let left_out = taken - granted;
         if left_out > 0 {
             self.tap.shared.left_out.fetch_add(left_out as u64, Ordering::Relaxed);
         }
         if granted > 0 {
+            if self.filter.is_none() {
+                self.taken.clear();
+                self.taken.extend(0..granted as u32);
+            }
             self.taken.truncate(granted);
             self.keep(batch);
         }
@@ -208,10 +216,10 @@ impl<S: Source> Tapped<S> {
         self.skipped = left_out > 0 || self.skipped && granted == 0;
     }
 
-    fn count(&self, batch: &FrameBatch) {
+    fn count<'a>(&self, batch: &FrameBatch, taken: impl Iterator<Item = &'a FrameIndex>) {
         let mut traffic = lock(&self.tap.shared.traffic);
         let mut totals = Totals::default();
-        for index in self.taken.iter().map(|place| &batch.frames[*place as usize]) {
+        for index in taken {
             if !traffic.is_now(index.time) {
                 traffic.add(&std::mem::take(&mut totals));
                 traffic.observe(index.time);
