@@ -69,7 +69,9 @@ impl InputReport {
     /// Link types that are listed; a real file has one or two.
     const LINK_TYPES: usize = 32;
 
-    pub(crate) fn new(path: PathBuf) -> Self {
+    /// Of an input of which nothing was read yet.
+    #[must_use]
+    pub fn new(path: PathBuf) -> Self {
         Self {
             path,
             format: None,
@@ -103,7 +105,7 @@ impl InputReport {
     }
 
     /// Counts frames of this input.
-    pub(crate) fn count(&mut self, frames: &[FrameIndex]) {
+    pub fn count(&mut self, frames: &[FrameIndex]) {
         let Some(first) = frames.first() else { return };
         let (mut earliest, mut latest) = (first.time, first.time);
         for frame in frames {
