@@ -47,6 +47,9 @@ pub struct Alert {
     #[serde(with = "crate::time::text")]
     #[schemars(with = "DateTime")]
     pub last_seen: Timestamp,
+    /// It rests on traffic that never was: `monitor --simulate`. Its title says so too. Absent where it is not so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub simulated: bool,
     /// Where device and peers are, as far as a database (`[geo]` of the settings) tells.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub places: Vec<Place>,
@@ -179,20 +182,24 @@ pub struct Evidence {
 /// Evidence flows and peers that an alert names at most.
 pub(crate) const MAX_NAMED: usize = lapwing_detect::MAX_EVIDENCE;
 
+/// What the title of an alert begins with that rests on simulated traffic: every list, file and receiver shows titles.
+const SIMULATED: &str = "Simulated: ";
+
 impl Alert {
     /// The alert that a detection opens.
-    pub(crate) fn open(detection: &Detection) -> Self {
+    pub(crate) fn open(detection: &Detection, simulated: bool) -> Self {
         let mut alert = Self {
             id: identity(&merged_kind(detection), detection.subject, detection.first),
             revision: 0,
             kind: detection.kind.to_string(),
-            title: detection.title.to_string(),
+            title: String::new(),
             severity: detection.severity,
             confidence: 0.0,
             detectors: Vec::new(),
             rules: Vec::new(),
             device: device(detection.subject),
             peers: Vec::new(),
+            simulated,
             places: Vec::new(),
             first_seen: detection.first,
             last_seen: detection.last,
@@ -230,7 +237,8 @@ impl Alert {
             self.told_rule.clone_from(&detection.rule);
             self.told_size = size(detection);
             self.severity = detection.severity;
-            self.title = detection.title.to_string();
+            self.title =
+                if self.simulated { format!("{SIMULATED}{}", detection.title) } else { detection.title.to_string() };
             self.explanation.clone_from(&detection.explanation);
             self.measured = detection.measured.iter().map(Measure::from).collect();
         }
@@ -463,7 +471,7 @@ mod tests {
         let subject = Subject::Host(Address::v4([192, 168, 0, 7]));
         let mut detection = Detection::new(&KINDS[0], subject, "test", Timestamp::from_micros(1_700_000_000_000_001));
         detection.evidence.push(EvidenceFlow::from(&lapwing_flow::Flow { uid: 7, ..Default::default() }));
-        let mut alert = Alert::open(&detection);
+        let mut alert = Alert::open(&detection, false);
         alert.status = Status::Acknowledged;
         alert.status_by = Some("kim".to_owned());
         alert.status_at = Some(Timestamp::from_seconds(1_700_000_100));

@@ -18,11 +18,18 @@ pub struct AlertConfig {
     /// Alerts kept, open and closed; beyond it a quarter is let go and counted: first of a kind that fills more than half of
     /// the place, then the least severe and oldest.
     pub capacity: usize,
+    /// The traffic is simulated, and every alert says so ([`Alert::simulated`]).
+    pub simulated: bool,
 }
 
 impl Default for AlertConfig {
     fn default() -> Self {
-        Self { quiet: Duration::from_secs(60 * 60), longest: Duration::from_secs(24 * 60 * 60), capacity: 16_384 }
+        Self {
+            quiet: Duration::from_secs(60 * 60),
+            longest: Duration::from_secs(24 * 60 * 60),
+            capacity: 16_384,
+            simulated: false,
+        }
     }
 }
 
@@ -80,7 +87,7 @@ impl Merger {
         }
         let mut alert = match earlier {
             Some(place) => self.earlier.swap_remove(place).go_on(detection),
-            None => Alert::open(detection),
+            None => Alert::open(detection, self.config.simulated),
         };
         if let Some(missed) = &self.missed {
             alert.note_missed(missed);
@@ -91,8 +98,10 @@ impl Merger {
     }
 
     /// Goes on with alerts that an earlier run left open: the next detection of the kind about the subject belongs to them, and
-    /// without one they close when their window has ended.
-    pub fn recall(&mut self, earlier: Vec<Alert>) {
+    /// without one they close when their window has ended. What was simulated does not go on in what is real, nor the other way
+    /// round.
+    pub fn recall(&mut self, mut earlier: Vec<Alert>) {
+        earlier.retain(|alert| alert.simulated == self.config.simulated);
         for mut alert in earlier.into_iter().take(self.config.capacity / 4) {
             alert.recall(self.config.longest);
             self.next_close = self.next_close.min(due(&alert, &self.config));
@@ -264,6 +273,24 @@ mod tests {
         merger.changed(Timestamp::from_seconds(3), &mut taken);
         assert_eq!(taken[1].confidence, taken[0].confidence / 2.0);
         assert_eq!(taken[1].explanation, "at 2; less sure, for half was lost");
+    }
+
+    #[test]
+    fn what_was_simulated_says_so_and_does_not_go_on_in_what_is_real() {
+        let mut merger = Merger::new(AlertConfig { simulated: true, ..AlertConfig::default() });
+        merger.take_in(&detection("port-scan", 1, 0));
+        let mut worse = detection("port-scan", 1, 1);
+        worse.severity = Severity::Critical;
+        worse.title = "Worse".into();
+        merger.take_in(&worse);
+        let alerts = merger.into_alerts();
+        assert_eq!((alerts[0].simulated, alerts[0].title.as_str()), (true, "Simulated: Worse"));
+        let mut merger = Merger::default();
+        merger.recall(alerts);
+        merger.take_in(&detection("port-scan", 1, 2));
+        let alerts = merger.into_alerts();
+        assert_eq!((alerts[0].simulated, alerts[0].count, alerts[0].title.as_str()), (false, 1, "Port scan"));
+        assert!(!serde_json::to_string(&alerts).unwrap().contains("imulated"));
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub(crate) mod lock;
 pub(crate) mod metered;
 mod piped;
 pub(crate) mod reload;
+mod simulate;
 mod suppressed;
 pub(crate) mod told;
 pub(crate) mod watch;
@@ -46,11 +47,14 @@ use written::{Form, Written};
 #[derive(Args)]
 #[command(after_help = "Examples:\n  lapwing monitor --interface eth0\n  \
                         lapwing monitor --interface eth0 --interface wlan0 --filter 'not port 22' --output alerts.jsonl\n  \
-                        lapwing monitor --zeek /opt/zeek/logs --output alerts.jsonl")]
+                        lapwing monitor --zeek /opt/zeek/logs --output alerts.jsonl\n  \
+                        lapwing monitor --simulate")]
 pub(crate) struct Monitor {
     /// Listen to this interface; repeatable
-    #[arg(long, short, value_name = "IF", required_unless_present_any = ["list_interfaces", "zeek", "eve"])]
+    #[arg(long, short, value_name = "IF", required_unless_present_any = ["list_interfaces", "zeek", "eve", "simulate"])]
     interface: Vec<String>,
+    #[command(flatten)]
+    simulate: simulate::Simulate,
     #[command(flatten)]
     follow: follow::Follow,
     /// Show the interfaces of this machine, and end
@@ -141,13 +145,18 @@ impl Monitor {
         if self.list_interfaces {
             return listen::list();
         }
-        let input = self.options.settle()?;
+        let mut input = self.options.settle()?;
+        self.simulate.keep_apart(&mut input);
         let mut locks = Locks::default();
         if let Some(folder) = self.keep.folder(&input.settings) {
             locks.take(folder)?;
         }
         let prepared = self.prepare(&input, locks)?;
-        if self.follow.is_asked() { self.follow_logs(&input, prepared) } else { self.listen(input, prepared) }
+        match () {
+            () if self.follow.is_asked() => self.follow_logs(&input, prepared),
+            () if self.simulate.is_asked() => self.run_simulation(&input, prepared),
+            () => self.listen(input, prepared),
+        }
     }
 
     /// Reads what the run judges by.
@@ -159,7 +168,7 @@ impl Monitor {
         if let Some(baseline) = &normal.summary {
             all_read(baseline).context("the baseline")?;
         }
-        let alerts = AlertConfig::from(&input.settings.alert);
+        let alerts = AlertConfig { simulated: self.simulate.is_asked(), ..AlertConfig::from(&input.settings.alert) };
         let learnt = normal.learnt.take();
         let anomalies = normal.anomalies.into_iter().chain(learnt.clone()).collect();
         let (mut detecting, scoring, report) = Detecting::new(&input.local, &rules.sources, anomalies, alerts);

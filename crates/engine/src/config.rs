@@ -272,6 +272,7 @@ impl From<&AlertSettings> for AlertConfig {
             quiet: Duration::from_secs(settings.quiet_seconds.get()),
             longest: Duration::from_secs(settings.longest_seconds.get()),
             capacity: settings.capacity.get() as usize,
+            ..Self::default()
         }
     }
 }

@@ -159,6 +159,24 @@ mod tests {
     }
 
     #[test]
+    fn what_was_simulated_says_so_in_all_that_sinks_show() {
+        let simulated = lapwing_alert::AlertConfig { simulated: true, ..Default::default() };
+        let mut merger = lapwing_alert::Merger::new(simulated);
+        let subject = lapwing_detect::Subject::Network;
+        merger.take_in(&lapwing_detect::Detection::new(
+            &lapwing_detect::KINDS[0],
+            subject,
+            "test",
+            Timestamp::from_seconds(7),
+        ));
+        let delivery = Delivery::of_alert(&merger.into_alerts()[0], true).unwrap();
+        assert!(delivery.text().title.starts_with("Simulated: "));
+        for json in [delivery.json, delivery.eve.unwrap()] {
+            assert!(json.contains(r#""simulated":true"#) && json.contains("Simulated: "), "{json}");
+        }
+    }
+
+    #[test]
     fn foreign_bytes_are_refused() {
         assert!(Delivery::decode(b"not a record").is_err());
         assert!(Delivery::decode(&[]).is_err());

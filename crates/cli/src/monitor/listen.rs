@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use lapwing_capture::{InterfaceInfo, LiveConfig, LiveSource, Recorder, Rotation, Source, interfaces};
+use lapwing_capture::{InterfaceInfo, LiveConfig, LiveSource, LiveStatus, Recorder, Rotation, Source, interfaces};
 use lapwing_engine::{Control, Summary, Watching};
 use lapwing_store::Pressure;
 
@@ -19,27 +19,40 @@ use crate::{Outcome, output};
 
 impl Monitor {
     pub(super) fn listen(&self, mut input: Input, prepared: Prepared) -> Result<Outcome> {
-        let Prepared { mut detecting, scoring, reload, places, notes, stop, renew, locks: _locks } = prepared;
-        let source = LiveSource::open(self.live(&mut input), Arc::clone(&stop), watch::tell)?;
+        let source = LiveSource::open(self.live(&mut input), Arc::clone(&prepared.stop), watch::tell)?;
         for warning in source.reports().iter().flat_map(|report| &report.warnings) {
             eprintln!("lapwing: {warning}");
         }
         let status = source.status();
+        let begun = format!("listening to {}", self.interfaces().join(", "));
+        self.watch_frames(&input, prepared, source, &status, &begun)
+    }
+
+    /// Runs a source of frames that go on, until it ends; `begun` says what begins.
+    pub(super) fn watch_frames(
+        &self,
+        input: &Input,
+        prepared: Prepared,
+        source: impl Source + 'static,
+        status: &Arc<LiveStatus>,
+        begun: &str,
+    ) -> Result<Outcome> {
+        let Prepared { mut detecting, scoring, reload, places, notes, stop, renew, locks: _locks } = prepared;
         let (mut source, not_kept) = self.keep_frames(source)?;
         let written = self.written()?;
         // Before any thread is started: none may stay outside.
-        let fences = self.fence(&input, Places::default())?;
+        let fences = self.fence(input, Places::default())?;
         let mut kept = self.keep.open(&input.settings, Pressure::LeaveOut, &mut detecting)?;
         let control = Arc::new(Control::default());
-        let sinks = self.sinks(&input, written, &status, &control, kept.as_mut())?;
+        let sinks = self.sinks(input, written, status, &control, kept.as_mut())?;
         let told = Told::new(sinks, reload, places, Arc::clone(&stop));
-        eprintln!("lapwing: listening to {} ({fences})", self.interfaces().join(", "));
+        eprintln!("lapwing: {begun} ({fences})");
         let heard = {
-            let status = Arc::clone(&status);
+            let status = Arc::clone(status);
             move || watch::heard(&status.interfaces())
         };
         let mut stage = Watching::new(detecting, told, renew, heard);
-        let ran = watch::watch(&status, &control, &stop, self.duration.map(Duration::from_secs), || {
+        let ran = watch::watch(status, &control, &stop, self.duration.map(Duration::from_secs), || {
             keeping(kept.as_mut(), &mut stage, |stage| {
                 lapwing_engine::run(&mut *source, &input.pipeline, &scoring, stage, &control)
             })
@@ -49,7 +62,7 @@ impl Monitor {
         notes.add_to(&mut summary);
         summary.coverage.extend(lost);
         summary.coverage.extend(watch::gaps(&status.interfaces(), not_kept.load(Ordering::Relaxed)));
-        let concluded = conclude(&input, told, kept, summary, &ran.timings);
+        let concluded = conclude(input, told, kept, summary, &ran.timings);
         if let Some(error) = ran.error {
             bail!(error);
         }
@@ -75,7 +88,7 @@ impl Monitor {
     }
 
     /// The source, whose frames are kept where that was asked for, and how many could not be.
-    fn keep_frames(&self, source: LiveSource) -> Result<(Box<dyn Source>, Arc<AtomicU64>)> {
+    fn keep_frames(&self, source: impl Source + 'static) -> Result<(Box<dyn Source>, Arc<AtomicU64>)> {
         let Some(folder) = &self.write else { return Ok((Box::new(source), Arc::default())) };
         let rotation = Rotation {
             size: self.write_size.get() << 20,

@@ -133,7 +133,8 @@ fn standing(interfaces: &[InterfaceStatus], frames: u64, rate: f64) -> String {
     };
     let states: Vec<String> = interfaces.iter().map(state).collect();
     let dropped: u64 = interfaces.iter().map(|it| it.dropped).sum();
-    format!("{}  {frames} packets  {rate:.0}/s  {dropped} dropped", states.join(", "))
+    let states = if states.is_empty() { "simulation".to_owned() } else { states.join(", ") };
+    format!("{states}  {frames} packets  {rate:.0}/s  {dropped} dropped")
 }
 
 /// What was seen, what was not, and what it could not be judged by.
