@@ -33,6 +33,9 @@ const EVERY: Duration = Duration::from_secs(1);
 /// Updates that are kept for those who come back.
 const KEPT: usize = 300;
 
+/// Bytes of them: alerts make some large.
+const MOST_KEPT: usize = 8 << 20;
+
 /// Updates that wait for one client at most; what comes then pushes out the oldest.
 const QUEUE: usize = 32;
 
@@ -62,10 +65,28 @@ struct Update {
     text: Utf8Bytes,
 }
 
+/// Updates for those who come back, the latest, oldest first.
+#[derive(Default)]
+struct Kept {
+    updates: VecDeque<Update>,
+    bytes: usize,
+}
+
+impl Kept {
+    fn push(&mut self, update: Update) {
+        self.bytes += update.text.len();
+        self.updates.push_back(update);
+        while self.updates.len() > KEPT || self.bytes > MOST_KEPT {
+            let Some(gone) = self.updates.pop_front() else { break };
+            self.bytes -= gone.text.len();
+        }
+    }
+}
+
 /// What is sent to everybody.
 pub(crate) struct Stream {
     sender: Sender<Update>,
-    kept: Mutex<VecDeque<Update>>,
+    kept: Mutex<Kept>,
     /// The number before the first.
     first: u64,
 }
@@ -82,13 +103,10 @@ impl Stream {
     /// Sends `message` to everybody, under the next number.
     pub(crate) fn tell(&self, mut message: Value) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let sequence = kept.back().map_or(self.first, |last| last.sequence) + 1;
+        let sequence = kept.updates.back().map_or(self.first, |last| last.sequence) + 1;
         message["sequence"] = sequence.into();
         let update = Update { sequence, text: message.to_string().into() };
-        kept.push_back(update.clone());
-        if kept.len() > KEPT {
-            kept.pop_front();
-        }
+        kept.push(update.clone());
         // Nobody may listen.
         let _ = self.sender.send(update);
     }
@@ -102,10 +120,10 @@ impl Stream {
     fn join(&self, since: Option<u64>) -> (Receiver<Update>, u64, Option<Vec<Update>>) {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let receiver = self.sender.subscribe();
-        let last = kept.back().map_or(self.first, |last| last.sequence);
+        let last = kept.updates.back().map_or(self.first, |last| last.sequence);
         let missed = since.filter(|since| *since <= last).and_then(|since| {
-            let is_whole = since == last || kept.front().is_some_and(|first| first.sequence <= since + 1);
-            is_whole.then(|| kept.iter().filter(|update| update.sequence > since).cloned().collect())
+            let is_whole = since == last || kept.updates.front().is_some_and(|first| first.sequence <= since + 1);
+            is_whole.then(|| kept.updates.iter().filter(|update| update.sequence > since).cloned().collect())
         });
         (receiver, last, missed)
     }
