@@ -1,10 +1,8 @@
 // Every page, light and dark, wide and narrow: a picture of it, nothing wider than the screen, no serious finding of axe-core.
 
 import { mkdirSync } from "node:fs";
-import { fileURLToPath } from "node:url";
-import { ADMIN, signIn } from "./walk.js";
+import { ADMIN, shots, signIn } from "./walk.js";
 
-export const shots = fileURLToPath(new URL("./shots/", import.meta.url));
 const LOOKS = [
   { name: "light-1440", colorScheme: "light", viewport: { width: 1440, height: 900 } },
   { name: "dark-1440", colorScheme: "dark", viewport: { width: 1440, height: 900 } },

@@ -31,7 +31,7 @@ try {
     await page.getByRole("img", { name: /Packets and bytes per second/ }).waitFor();
     await page.mouse.move(0, 0);
     await page.waitForTimeout(1200);
-    await page.screenshot({ path: path.join(folder, `dashboard-${colorScheme}.png`) });
+    await page.screenshot({ path: path.join(folder, colorScheme === "dark" ? "now-dark.png" : "now.png") });
   }
   console.log(`pictures in ${folder}`);
 } finally {

@@ -5,10 +5,12 @@ import assert from "node:assert/strict";
 import { copyFileSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { fileURLToPath } from "node:url";
 import { capture } from "./server.js";
 
 export const ADMIN = { name: "ada", password: "a lapwing keeps watch" };
 export const VIEWER = { name: "vera", password: "only looking, thank you" };
+export const shots = fileURLToPath(new URL("./shots/", import.meta.url));
 const HOSTILE = `<img src=x onerror="document.title='broken in'">`;
 const LONG = 60_000;
 
@@ -262,6 +264,33 @@ step("a lost connection is said, and taken up where it stopped", async ({ watche
   await page.getByRole("button", { name: "Try now" }).click();
   await state.waitFor();
   assert.match(asked.at(-1), /^\?since=\d+$/);
+  await context.close();
+});
+
+step("peers are put on a map when a database tells where they are", async ({ watched, origin }) => {
+  const context = await watched.context();
+  const page = await context.newPage();
+  const scripts = [];
+  page.on("request", (request) => scripts.push(new URL(request.url()).pathname));
+  let places = [];
+  const put = (overview) => ({ ...overview, places });
+  await page.routeWebSocket(/\/ws/, (socket) => {
+    const server = socket.connectToServer();
+    server.onMessage((text) => {
+      const message = text.startsWith("{") ? JSON.parse(text) : null;
+      socket.send(message?.type === "init" ? JSON.stringify({ ...message, overview: put(message.overview) }) : text);
+    });
+  });
+  await page.route(/api\/v1\/overview/, async (route) => route.fulfill({ json: put(await (await route.fetch()).json()) }));
+  await signIn(page, origin, ADMIN);
+  await page.getByText("No map yet").waitFor();
+  assert.ok(!scripts.some((name) => name.includes("WorldMap")), "the map is not loaded before it is wanted");
+  places = ["US", "DE", "FR", "CN", "BR", "SG"].map((country, place) => ({ country, hosts: 2 ** (6 - place), alerts: place % 2 }));
+  await page.reload();
+  await page.getByRole("img", { name: /^World map: hosts in 6 countries/ }).scrollIntoViewIfNeeded();
+  await page.getByRole("rowheader", { name: "Singapore" }).waitFor();
+  await page.screenshot({ path: `${shots}map.png` });
+  await watched.inspect(page, "now with a map");
   await context.close();
 });
 
