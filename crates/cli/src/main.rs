@@ -28,8 +28,10 @@ mod signatures;
 mod sources;
 mod store;
 mod suppress;
+#[cfg(target_os = "linux")]
 mod token;
 mod train;
+#[cfg(target_os = "linux")]
 mod user;
 
 use std::io;
@@ -63,7 +65,9 @@ enum Verb {
     Query(query::Query),
     Alerts(alerts::Alerts),
     Suppress(suppress::Suppress),
+    #[cfg(target_os = "linux")]
     User(user::User),
+    #[cfg(target_os = "linux")]
     Token(token::Token),
     Selftest(selftest::Selftest),
     Config(config::ConfigVerb),
@@ -96,7 +100,9 @@ fn main() -> ExitCode {
         Verb::Query(verb) => verb.run(),
         Verb::Alerts(verb) => verb.run(),
         Verb::Suppress(verb) => verb.run(),
+        #[cfg(target_os = "linux")]
         Verb::User(verb) => verb.run(),
+        #[cfg(target_os = "linux")]
         Verb::Token(verb) => verb.run(),
         Verb::Selftest(verb) => verb.run(),
         Verb::Config(verb) => verb.run(),

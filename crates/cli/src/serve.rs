@@ -215,7 +215,7 @@ impl Serve {
 }
 
 /// Makes a folder that is nobody else's, if it is not there.
-fn private(folder: &Path) -> Result<()> {
+pub(crate) fn private(folder: &Path) -> Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
     made.with_context(|| format!("{}: cannot be made", folder.display()))

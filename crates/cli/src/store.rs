@@ -38,21 +38,6 @@ impl StoreOptions {
         Ok(Store::open(place, settings.store_settings())?)
     }
 
-    /// Opens the store; one that is not there is made.
-    pub(crate) fn open_or_make(&self) -> Result<Store> {
-        let settings = config::read(self.config.as_deref())?;
-        let Some(place) = self.store.as_ref().or(settings.store.place.as_ref()) else {
-            bail!("say which store: --store PLACE, or `place` under [store] in the settings");
-        };
-        Ok(Store::open(place, settings.store_settings())?)
-    }
-
-    /// The store in the folder that `lapwing serve` keeps everything in, where one is named.
-    pub(crate) fn of_data_folder(&self, folder: Option<&Path>) -> Self {
-        let store = folder.map(|folder| folder.join("store"));
-        Self { store: store.or_else(|| self.store.clone()), config: self.config.clone() }
-    }
-
     /// What the settings say of where hosts are.
     pub(crate) fn places(&self) -> Result<Places> {
         config::read(self.config.as_deref())?.geo.open().context("[geo]")

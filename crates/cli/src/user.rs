@@ -1,17 +1,20 @@
 //! `lapwing user`: who may use the dashboard and the API.
 
 use std::io::{self, IsTerminal, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use lapwing_alert::rfc3339;
 use lapwing_api::auth::{Accounts, Role};
-use lapwing_store::{Account, Change};
+use lapwing_engine::Config;
+use lapwing_store::{Account, Change, Store};
 
-use crate::store::{StoreOptions, now, who};
-use crate::{Outcome, output};
+use crate::monitor::follow::usual_state;
+use crate::serve::private;
+use crate::store::{now, who};
+use crate::{Outcome, config, output};
 
 /// Bytes of standard input that are read for a password.
 const LONGEST_INPUT: u64 = 4_096;
@@ -94,11 +97,16 @@ enum Action {
 /// Where accounts are kept, and who changes them.
 #[derive(Args)]
 pub(crate) struct AccessOptions {
-    #[command(flatten)]
-    store: StoreOptions,
-    /// The folder that `lapwing serve` keeps everything in; its store goes before that of --store
+    /// The folder that `lapwing serve` keeps everything in [default: the same as there]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
+    /// Another store: a folder, or postgres://USER@HOST/DATABASE [default: `place` under [store] in the settings, else the folder
+    /// `store` of --data-dir]
+    #[arg(long, value_name = "PLACE")]
+    store: Option<PathBuf>,
+    /// The settings that `lapwing serve` is started with (docs/configuration.md)
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Who does it, for the audit trail [default: the login name]
     #[arg(long, value_name = "NAME")]
     by: Option<String>,
@@ -107,19 +115,42 @@ pub(crate) struct AccessOptions {
 impl AccessOptions {
     /// The accounts of the store, which is not made by looking.
     pub(crate) fn open(&self) -> Result<Accounts> {
-        let store = self.store.of_data_folder(self.data_dir.as_deref()).open()?;
-        Ok(Accounts::new(Arc::new(store), now())?)
+        let settings = config::read(self.config.as_deref())?;
+        let place = self.place(&settings)?;
+        if !lapwing_store::exists(&place) {
+            bail!("{}: there is no store; `lapwing serve` or `lapwing user add` makes one", place.display());
+        }
+        accounts(&place, &settings)
     }
 
     /// The accounts of the store, which is made if it is not there: the first account may come before all else.
     fn open_or_make(&self) -> Result<Accounts> {
-        let store = self.store.of_data_folder(self.data_dir.as_deref()).open_or_make()?;
-        Ok(Accounts::new(Arc::new(store), now())?)
+        let settings = config::read(self.config.as_deref())?;
+        let place = self.place(&settings)?;
+        if !lapwing_store::is_server(&place) {
+            private(&place)?;
+        }
+        accounts(&place, &settings)
+    }
+
+    /// The store, as `lapwing serve` finds it.
+    fn place(&self, settings: &Config) -> Result<PathBuf> {
+        if let Some(place) = self.store.as_ref().or(settings.store.place.as_ref()) {
+            return Ok(place.clone());
+        }
+        let named = self.data_dir.as_ref().or(settings.serve.data_dir.as_ref()).cloned();
+        let folder = named.or_else(|| usual_state().map(|folder| folder.join("serve")));
+        Ok(folder.context("say where the accounts are: --data-dir DIR or --store PLACE")?.join("store"))
     }
 
     pub(crate) fn by(&self) -> String {
         who(self.by.as_deref())
     }
+}
+
+fn accounts(place: &Path, settings: &Config) -> Result<Accounts> {
+    let store = Store::open(place, settings.store_settings())?;
+    Ok(Accounts::new(Arc::new(store), now())?)
 }
 
 /// Where a password comes from. It is never an argument: others on the machine could read that.

@@ -1,7 +1,9 @@
 //! Accounts and tokens managed from the command line.
 
+#![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use assert_cmd::Command;
@@ -12,7 +14,7 @@ const PASSWORD: &str = "a lapwing on the wing\n";
 
 fn lapwing(data: &Path, arguments: &[&str], input: &str) -> Assert {
     let mut command = Command::cargo_bin("lapwing").unwrap();
-    command.env_remove("LAPWING_STORE").args(arguments).arg("--data-dir").arg(data).write_stdin(input).assert()
+    command.args(arguments).arg("--data-dir").arg(data).write_stdin(input).assert()
 }
 
 fn done(data: &Path, arguments: &[&str]) -> String {
@@ -58,6 +60,16 @@ fn accounts_are_made_changed_and_removed() {
     assert!(refused(data, &["user", "role", "lee", "viewer"], "").contains("there is no account lee"));
 
     let store = data.join("store");
+    let mode = std::fs::metadata(&store).unwrap().permissions().mode();
+    assert_eq!(mode & 0o077, 0, "it is nobody else's");
+    // Where no folder is named, it is that of serve.
+    let state = folder.path().join("state/serve");
+    std::fs::create_dir_all(&state).unwrap();
+    std::os::unix::fs::symlink(&store, state.join("store")).unwrap();
+    let mut usual = Command::cargo_bin("lapwing").unwrap();
+    let usual = usual.args(["user", "list"]).env("STATE_DIRECTORY", folder.path().join("state")).assert().success();
+    assert!(usual.get_output().stdout.starts_with(b"kim "));
+
     let mut query = Command::cargo_bin("lapwing").unwrap();
     let audit = query.args(["query", "audit", "--json", "--store"]).arg(store).assert().success();
     let audit: Vec<Value> = serde_json::from_slice(&audit.get_output().stdout).unwrap();
