@@ -9,7 +9,7 @@ pub(crate) mod lock;
 pub(crate) mod metered;
 mod piped;
 pub(crate) mod reload;
-mod simulate;
+pub(crate) mod simulate;
 mod suppressed;
 pub(crate) mod told;
 pub(crate) mod watch;

@@ -14,7 +14,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::{env, fs, thread};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use lapwing_api::auth::Accounts;
 use lapwing_api::{Feed, Parts, Server};
@@ -55,9 +55,15 @@ pub(crate) struct Serve {
     /// Play this capture as if it came from an interface
     #[arg(long, value_name = "FILE", conflicts_with_all = ["zeek", "eve"])]
     replay: Option<PathBuf>,
-    /// How much faster than it was captured; `max` is as fast as can be
-    #[arg(long, value_name = "N", requires = "replay", default_value = "1")]
-    speed: Pace,
+    /// Watch a simulated home: a dozen devices, and an attack every few minutes; everything says that it is simulated
+    #[arg(long, conflicts_with_all = ["interface", "replay", "zeek", "eve"])]
+    simulate: bool,
+    /// Simulate the traffic that this number names [default: another one each time]
+    #[arg(long, value_name = "N", requires = "simulate")]
+    seed: Option<u64>,
+    /// How many times as fast as it was captured, or as time passes; `max` is as fast as can be [default: 1]
+    #[arg(long, value_name = "N", conflicts_with_all = ["interface", "zeek", "eve"])]
+    speed: Option<Pace>,
     #[command(flatten)]
     options: RunOptions,
     #[command(flatten)]
@@ -122,6 +128,9 @@ impl Drop for Folder {
 
 impl Serve {
     pub(crate) fn run(&self) -> Result<Outcome> {
+        if self.speed.is_some() && !self.is_trial() {
+            bail!("--speed goes with --replay or --simulate");
+        }
         let mut input = self.options.settle()?;
         self.settle(&mut input.settings.serve);
         let settings = input.settings.serve.clone();
@@ -133,7 +142,9 @@ impl Serve {
         let (stop, renew) = monitor::signals()?;
         let opening = Opening::new(self, &mut input, folder.path())?;
         let first = opening.first()?;
-        let place = input.settings.store.place.clone().unwrap_or_else(|| folder.path().join("store"));
+        // What is only tried out stays apart from what the settings keep.
+        let place = input.settings.store.place.take().filter(|_| !self.is_trial());
+        let place = place.unwrap_or_else(|| folder.path().join("store"));
         if !is_server(&place) {
             private(&place)?;
             locks.take(&place)?;
@@ -196,10 +207,15 @@ impl Serve {
         }
     }
 
+    /// Whether nothing that is watched at first is real, or now.
+    fn is_trial(&self) -> bool {
+        self.replay.is_some() || self.simulate
+    }
+
     /// Where everything is kept.
     fn folder(&self, settings: &ServeSettings) -> Result<Folder> {
-        let passes = self.replay.is_some();
-        // What is only tried out is not mixed with what is kept, unless somebody asks for it here.
+        let passes = self.is_trial();
+        // Nor is it mixed with what is kept, unless somebody asks for it here.
         let named = if passes { &self.data_dir } else { &settings.data_dir };
         let folder = match named {
             Some(folder) => Folder::Kept(folder.clone()),

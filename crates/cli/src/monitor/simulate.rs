@@ -1,6 +1,7 @@
 //! A simulated home instead of an interface, for trying things out.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
@@ -43,15 +44,23 @@ impl Simulate {
     }
 }
 
+/// A home that begins now, and goes on for ever.
+pub(crate) fn home(seed: u64, speed: Pace, stop: Arc<AtomicBool>) -> Paced<Simulated> {
+    let simulated = Simulated::new(&Simulation { seed, start: now(), length: None, attacks: Attacks::NowAndThen });
+    // Its traffic never stops for long.
+    Paced::new(simulated, speed, stop, |_| {})
+}
+
+/// Another home each time.
+pub(crate) fn any_seed() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::from(since.subsec_nanos()) ^ since.as_secs()
+}
+
 impl Monitor {
     pub(super) fn run_simulation(&self, input: &Input, prepared: Prepared) -> Result<Outcome> {
-        let seed = self.simulate.seed.unwrap_or_else(|| {
-            let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            u64::from(since.subsec_nanos()) ^ since.as_secs()
-        });
-        let simulated = Simulated::new(&Simulation { seed, start: now(), length: None, attacks: Attacks::NowAndThen });
-        // Its traffic never stops for long.
-        let source = Paced::new(simulated, self.simulate.speed, Arc::clone(&prepared.stop), |_| {});
+        let seed = self.simulate.seed.unwrap_or_else(any_seed);
+        let source = home(seed, self.simulate.speed, Arc::clone(&prepared.stop));
         let begun = format!("watching a simulated home, seed {seed}; nothing of it is real");
         self.watch_frames(input, prepared, source, &Arc::default(), &begun)
     }

@@ -13,7 +13,7 @@ use lapwing_records::{FollowConfig, Followed};
 
 use super::Serve;
 use crate::input::Input;
-use crate::monitor::{follow, watch};
+use crate::monitor::{follow, simulate, watch};
 
 /// Files that kept frames are spread over: the oldest goes.
 const KEPT_FILES: usize = 8;
@@ -43,6 +43,8 @@ pub(super) struct Opening {
     keep: Option<(PathBuf, u64)>,
     logs: Option<FollowConfig>,
     replay: Option<PathBuf>,
+    /// The home to simulate; where there is one, nothing real is watched.
+    seed: Option<u64>,
     pace: Pace,
     filter: Option<String>,
     zeek: bool,
@@ -73,7 +75,8 @@ impl Opening {
                 None
             },
             replay: serve.replay.clone(),
-            pace: serve.speed,
+            seed: serve.simulate.then(|| serve.seed.unwrap_or_else(simulate::any_seed)),
+            pace: serve.speed.unwrap_or(Pace::OWN),
             filter,
             zeek: serve.follow.is_zeek(),
             interfaces: serve.interface.clone(),
@@ -91,6 +94,8 @@ impl Opening {
             SourceKind::Interface
         } else if self.replay.is_some() {
             SourceKind::Replay
+        } else if self.seed.is_some() {
+            SourceKind::Simulate
         } else if self.logs.is_some() {
             if self.zeek { SourceKind::Zeek } else { SourceKind::Eve }
         } else {
@@ -104,6 +109,10 @@ impl Opening {
     pub(super) fn open(&self, choice: &SourceChoice, upload: Option<&Path>) -> Result<Opened> {
         let filter = choice.filter.as_deref().filter(|text| !text.trim().is_empty());
         let filter = filter.map(|text| Filter::new(text).map_err(|error| anyhow!("filter: {error}"))).transpose()?;
+        let is_real = matches!(choice.kind, SourceKind::Interface | SourceKind::Zeek | SourceKind::Eve);
+        if is_real && self.seed.is_some() {
+            bail!("this was started with --simulate; start it without to watch what is real");
+        }
         let stop = Arc::new(AtomicBool::new(false));
         let status = SourceStatus { kind: choice.kind, filter: choice.filter.clone(), ..SourceStatus::default() };
         match choice.kind {
@@ -114,7 +123,8 @@ impl Opening {
                 replay(path, choice.speed.unwrap_or(1.0), filter, status, stop)
             }
             SourceKind::Zeek | SourceKind::Eve => self.follow(status, stop),
-            SourceKind::Simulate | SourceKind::None => bail!("this cannot be watched"),
+            SourceKind::Simulate => self.simulate(choice.speed.unwrap_or(1.0), filter, status, stop),
+            SourceKind::None => bail!("say what to watch"),
         }
     }
 
@@ -143,6 +153,21 @@ impl Opening {
         };
         let status = SourceStatus { names: interfaces, ..status };
         Ok(Opened { frames: Frames::Live(source, live), status, stop, filter: None, captures })
+    }
+
+    fn simulate(
+        &self,
+        speed: f64,
+        filter: Option<Filter>,
+        status: SourceStatus,
+        stop: Arc<AtomicBool>,
+    ) -> Result<Opened> {
+        let seed = self.seed.context("what is simulated is kept apart from what is real: start with --simulate")?;
+        let source = simulate::home(seed, Pace::times(speed)?, Arc::clone(&stop));
+        let pace = source.status();
+        let names = vec![format!("simulated home {seed}")];
+        let status = SourceStatus { names, speed: Some(speed), simulated: true, ..status };
+        Ok(Opened { frames: Frames::Replay(Box::new(source), pace), status, stop, filter, captures: Vec::new() })
     }
 
     fn follow(&self, status: SourceStatus, stop: Arc<AtomicBool>) -> Result<Opened> {

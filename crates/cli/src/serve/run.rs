@@ -232,7 +232,7 @@ impl Runner {
 
     fn go_through(&self, opened: Opened) -> Result<()> {
         let settings = &self.input.settings;
-        let alerts = AlertConfig::from(&settings.alert);
+        let alerts = AlertConfig { simulated: opened.status.simulated, ..AlertConfig::from(&settings.alert) };
         let rules = self.judge.rules(&settings.signatures).map(|rules| rules.sources);
         let rules = rules.unwrap_or_else(|error| {
             eprintln!("lapwing: the rules stay as they were: {}", crate::told(&error));
