@@ -23,13 +23,17 @@ async function addresses(context, origin) {
   return Object.entries({
     now: "now",
     alerts: "alerts?suppressed=true",
+    "alert-suppressing": alert && [`alerts/${alert}`, "Suppress…"],
     alert: alert && `alerts/${alert}`,
     "alert-unusual": anomaly && `alerts/${anomaly}`,
     suppressions: "alerts/suppressions",
     devices: "devices",
     device: device && `devices/${encodeURIComponent(device)}`,
+    "device-naming": device && [`devices/${encodeURIComponent(device)}`, /^(Name it|Rename)/],
     flows: "traffic/flows",
+    "flow-fields": ["traffic/flows?port=80", / → /],
     packets: "traffic/packets",
+    "packet-fields": ["traffic/packets?filter=tcp", / → /],
     "over-time": "traffic/time?hours=720",
     uploads: "traffic/uploads",
     upload: job && `traffic/uploads/${job}`,
@@ -42,7 +46,9 @@ async function addresses(context, origin) {
     sinks: "detection/sinks",
     health: "system/health",
     account: "system/account",
+    "new-token": ["system/account", "New token…"],
     accounts: "system/accounts",
+    "new-account": ["system/accounts", "New account…"],
     audit: "system/audit",
     configuration: "system/configuration",
     "no-such-alert": "alerts/0000000000000000",
@@ -72,13 +78,20 @@ export async function pages(watched, origin) {
     await take(watched, page, "setup", look);
     await page.goto(`${origin}/#/`);
     await signIn(page, origin, ADMIN);
-    for (const [name, hash] of await addresses(context, origin)) {
+    for (const [name, place] of await addresses(context, origin)) {
+      const [hash, button] = [place].flat();
       await watched.expecting(name.startsWith("no-such") ? /status of 404/ : null, async () => {
         await page.goto(`${origin}/#/${hash}`);
         await page.waitForLoadState("networkidle").catch(() => {});
         await page.waitForTimeout(250);
         await page.getByText("Loading…").first().waitFor({ state: "detached", timeout: 10_000 }).catch(() => watched.faults.push(`${name} ${look.name} goes on loading`));
+        if (button) {
+          await page.getByRole("button", { name: button }).first().click();
+          await page.waitForTimeout(400);
+        }
         await take(watched, page, name, look);
+        // An open dialog would be in the way of the next page.
+        if (button) await page.keyboard.press("Escape");
       });
       taken += 1;
     }

@@ -102,6 +102,15 @@ step("it is suppressed, after a look at what that hides; Esc leaves the dialog",
   await page.getByText("The scanner of the house").filter({ visible: true }).first().waitFor();
 });
 
+step("from an alert to its device", async ({ page, origin }) => {
+  await until(page, async () => (await (await page.request.get(`${origin}/api/v1/devices?text=192.168.50.22`)).json()).data.length > 0);
+  await page.goto(`${origin}/#/alerts?kind=brute-force`);
+  await page.getByRole("table", { name: "Alerts, newest first" }).getByRole("link").first().click();
+  await page.getByRole("heading", { name: "Facts" }).waitFor();
+  await page.locator("dt", { hasText: "About" }).locator("+ dd a").click();
+  await page.getByRole("heading", { name: "Hours of the day" }).waitFor();
+});
+
 step("a device is named, and a name is never markup", async ({ page, origin }) => {
   await page.goto(`${origin}/#/devices`);
   const devices = page.getByRole("table", { name: "Devices, the one seen last first" });
