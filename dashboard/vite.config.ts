@@ -1,12 +1,13 @@
 import { svelte } from "@sveltejs/vite-plugin-svelte";
 import { defineConfig } from "vite";
+import { licenses } from "./licenses";
 
 // The server that `npm run dev` shows: `lapwing serve --replay …`, started by hand.
 const server = process.env.LAPWING_URL ?? "http://127.0.0.1:8080";
 const routes = ["/auth", "/api", "/health", "/ready", "/openapi.json", "/metrics"];
 
 export default defineConfig({
-  plugins: [svelte()],
+  plugins: [svelte(), licenses()],
   build: {
     // Names carry a hash of the content: the server lets browsers keep them for ever.
     rolldownOptions: {
