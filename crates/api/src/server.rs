@@ -31,6 +31,9 @@ use crate::{assets, openapi, operation, request, routes, stream};
 /// Bytes of a body, where an operation does not say otherwise.
 pub(crate) const MOST_BODY: usize = 256 << 10;
 
+/// Uploads that may come in at the same time.
+const UPLOADS_AT_ONCE: usize = 4;
+
 /// How often what has expired is let go of.
 const TIDY: Duration = Duration::from_secs(60);
 
@@ -69,6 +72,8 @@ pub(crate) struct Shared {
     pub(crate) stream: Arc<Stream>,
     /// Packets of alerts are cut out of captures one at a time.
     pub(crate) cutting: Semaphore,
+    /// Uploads that come in at once.
+    pub(crate) receiving: Semaphore,
     pub(crate) openapi: axum::body::Bytes,
     /// Cookies are for encrypted connections only.
     pub(crate) is_encrypted: bool,
@@ -141,6 +146,7 @@ impl Server {
             payload: parts.payload,
             stream,
             cutting: Semaphore::new(1),
+            receiving: Semaphore::new(UPLOADS_AT_ONCE),
             openapi: document.into(),
             is_encrypted: tls.is_some(),
         });

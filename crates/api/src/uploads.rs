@@ -89,7 +89,9 @@ impl Uploads {
         store: Arc<Store>,
         operator: Arc<dyn Operator>,
     ) -> Result<Self, StoreError> {
-        for mut upload in store.uploads()?.into_iter().filter(|upload| !upload.state.has_ended()) {
+        let uploads = store.uploads()?;
+        remove_others(&folder, &uploads);
+        for mut upload in uploads.into_iter().filter(|upload| !upload.state.has_ended()) {
             upload.state = UploadState::Failed;
             upload.ended = Some(crate::now());
             upload.error = Some("the program ended before it was done; hand it in again".to_owned());
@@ -365,6 +367,19 @@ impl Look {
 
     pub(crate) fn of_pattern(&self, pattern: Pattern) -> u64 {
         self.patterns.get(pattern.key()).copied().unwrap_or_default()
+    }
+}
+
+/// Removes what a killed program left in the folder of uploads that nobody knows of.
+fn remove_others(folder: &Path, known: &[Upload]) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        if known.iter().any(|upload| name == upload.id.as_str()) {
+            continue;
+        }
+        // What cannot be removed only takes room.
+        let _ = if entry.path().is_dir() { fs::remove_dir_all(entry.path()) } else { fs::remove_file(entry.path()) };
     }
 }
 

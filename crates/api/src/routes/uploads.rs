@@ -122,6 +122,9 @@ async fn receive(
         }
         other => Problem::new(other.status(), other.body_text()),
     })?;
+    let _room = shared.receiving.try_acquire().map_err(|_| {
+        Problem::too_many("others hand in captures just now; try again in a moment", Duration::from_secs(5))
+    })?;
     let (id, path) = shared.blocking(|shared| shared.uploads.receive()).await?;
     let mut incoming = Incoming { id: id.clone(), name: String::new(), bytes: 0, filter: None, model: None, by };
     let received = match take_form(form, &path, &mut incoming, shared.uploads.most_bytes()).await {
