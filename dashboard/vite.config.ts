@@ -1,6 +1,6 @@
 import { svelte } from "@sveltejs/vite-plugin-svelte";
 import { defineConfig } from "vite";
-import { licenses } from "./licenses";
+import { licenses } from "./licenses.ts";
 
 // The server that `npm run dev` shows: `lapwing serve --replay …`, started by hand.
 const server = process.env.LAPWING_URL ?? "http://127.0.0.1:8080";

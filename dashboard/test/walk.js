@@ -294,7 +294,7 @@ step("peers are put on a map when a database tells where they are", async ({ wat
   await signIn(page, origin, ADMIN);
   await page.getByText("No map yet").waitFor();
   assert.ok(!scripts.some((name) => name.includes("WorldMap")), "the map is not loaded before it is wanted");
-  places = ["US", "DE", "FR", "CN", "BR", "SG"].map((country, place) => ({ country, hosts: 2 ** (6 - place), alerts: place % 2 }));
+  places = ["US", "DE", "FR", "CN", "BR", "SG"].map((country, place) => ({ country, hosts: 2 ** (6 - place), bytes: 10 ** (8 - place), alerts: place % 2 }));
   await page.reload();
   await page.getByRole("img", { name: /^World map: hosts in 6 countries/ }).scrollIntoViewIfNeeded();
   await page.getByRole("rowheader", { name: "Singapore" }).waitFor();
