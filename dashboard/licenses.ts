@@ -19,9 +19,15 @@ export function licenses(): Plugin {
   return {
     name: "licenses",
     generateBundle() {
-      const folders = [...this.getModuleIds()].map(packageOf).filter((folder) => folder !== null && existsSync(path.join(folder, "package.json")));
+      const folders = [...this.getModuleIds()]
+        .map(packageOf)
+        .filter((folder) => folder !== null && existsSync(path.join(folder, "package.json")));
       const notices = [...new Set(folders as string[])].map(notice).sort();
-      this.emitFile({ type: "asset", fileName: "licenses.txt", source: `The dashboard's scripts contain these works.\n\n${notices.join("\n---\n\n")}` });
+      this.emitFile({
+        type: "asset",
+        fileName: "licenses.txt",
+        source: `The dashboard's scripts contain these works.\n\n${notices.join("\n---\n\n")}`,
+      });
     },
   };
 }

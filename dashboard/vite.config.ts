@@ -31,7 +31,9 @@ export default defineConfig({
   },
   server: {
     proxy: {
-      ...Object.fromEntries(routes.map((route) => [route, { target: server, changeOrigin: true, headers: { origin: server } }])),
+      ...Object.fromEntries(
+        routes.map((route) => [route, { target: server, changeOrigin: true, headers: { origin: server } }]),
+      ),
       "/ws": { target: server, ws: true, changeOrigin: true, headers: { origin: server } },
     },
   },

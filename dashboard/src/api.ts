@@ -229,11 +229,6 @@ export interface Entry {
   severity: Severity | null;
 }
 
-export interface Stats {
-  total_traffic: number;
-  total_alerts: number;
-}
-
 export interface DevicePeer {
   address: string;
   place?: Place;

@@ -9,7 +9,8 @@ const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.mi
 
 export function browserPath() {
   const found = process.env.CHROMIUM ?? PLACES.find(existsSync);
-  if (!found) throw new Error(`no Chromium at ${PLACES.join(" or ")}: install Debian's chromium, or name one by CHROMIUM`);
+  if (!found)
+    throw new Error(`no Chromium at ${PLACES.join(" or ")}: install Debian's chromium, or name one by CHROMIUM`);
   return found;
 }
 
@@ -54,7 +55,8 @@ export class Watched {
 
   #inside(url) {
     const asked = new URL(url);
-    if (!["data:", "blob:"].includes(asked.protocol) && asked.host !== new URL(this.origin).host) this.faults.push(`request to ${url}`);
+    if (!["data:", "blob:"].includes(asked.protocol) && asked.host !== new URL(this.origin).host)
+      this.faults.push(`request to ${url}`);
   }
 
   /** Runs `action` while console messages like `pattern` are no fault. */
@@ -70,10 +72,14 @@ export class Watched {
   /** Serious and critical findings of axe-core on the page as it is. */
   async inspect(page, name) {
     await page.evaluate(`${axe}; 0`);
-    const violations = await page.evaluate(async () => (await window.axe.run(document, { resultTypes: ["violations"] })).violations);
+    const violations = await page.evaluate(
+      async () => (await window.axe.run(document, { resultTypes: ["violations"] })).violations,
+    );
     for (const { id, impact, nodes } of violations) {
       if (impact !== "serious" && impact !== "critical") continue;
-      const places = nodes.slice(0, 3).map((node) => `${node.target.join(" ")}: ${node.failureSummary.split("\n").slice(1, 2).join("").trim()}`);
+      const places = nodes
+        .slice(0, 3)
+        .map((node) => `${node.target.join(" ")}: ${node.failureSummary.split("\n").slice(1, 2).join("").trim()}`);
       this.faults.push(`axe on ${name}: ${id} (${impact}), ${nodes.length} times; ${places.join("; ")}`);
     }
   }

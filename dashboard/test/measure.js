@@ -10,10 +10,13 @@ const assets = new URL("../dist/assets/", import.meta.url);
 
 export function scriptSize(watched) {
   const scripts = readdirSync(assets).filter((name) => name.endsWith(".js"));
-  const size = (names) => names.reduce((sum, name) => sum + gzipSync(readFileSync(new URL(name, assets)), { level: 9 }).length, 0);
+  const size = (names) =>
+    names.reduce((sum, name) => sum + gzipSync(readFileSync(new URL(name, assets)), { level: 9 }).length, 0);
   const map = scripts.filter((name) => name.startsWith("WorldMap"));
   const bytes = size(scripts.filter((name) => !map.includes(name)));
-  console.log(`ok    scripts: ${(bytes / 1000).toFixed(1)} kB gzip, and ${(size(map) / 1000).toFixed(1)} kB for the map when it is shown`);
+  console.log(
+    `ok    scripts: ${(bytes / 1000).toFixed(1)} kB gzip, and ${(size(map) / 1000).toFixed(1)} kB for the map when it is shown`,
+  );
   if (bytes > MOST_SCRIPT_BYTES) watched.faults.push(`scripts are ${bytes} bytes gzip, more than ${MOST_SCRIPT_BYTES}`);
 }
 
@@ -28,12 +31,18 @@ export async function firstView(watched, origin) {
   for (let run = 0; run < 5; run += 1) {
     await page.goto("about:blank");
     await page.goto(`${origin}/#/now`, { waitUntil: "commit" });
-    const drawn = await page.waitForFunction(() => (document.querySelector("main dl") && document.querySelector("main canvas") ? performance.now() : null), null, { polling: "raf" });
+    const drawn = await page.waitForFunction(
+      () => (document.querySelector("main dl") && document.querySelector("main canvas") ? performance.now() : null),
+      null,
+      { polling: "raf" },
+    );
     times.push(await drawn.jsonValue());
   }
   await context.close();
   times.sort((a, b) => a - b);
   const median = times[2];
-  console.log(`ok    first view drawn after ${median.toFixed(0)} ms (median of ${times.map((time) => time.toFixed(0)).join(", ")})`);
+  console.log(
+    `ok    first view drawn after ${median.toFixed(0)} ms (median of ${times.map((time) => time.toFixed(0)).join(", ")})`,
+  );
   if (median > SOONEST_MS) watched.faults.push(`the first view took ${median.toFixed(0)} ms`);
 }

@@ -12,7 +12,8 @@ const LOOKS = [
 const TALLEST = 2400;
 
 async function addresses(context, origin) {
-  const first = async (path, fits = () => true) => (await (await context.request.get(`${origin}/api/v1/${path}`)).json()).data?.find(fits)?.id;
+  const first = async (path, fits = () => true) =>
+    (await (await context.request.get(`${origin}/api/v1/${path}`)).json()).data?.find(fits)?.id;
   const [alert, anomaly, device, failed, job] = await Promise.all([
     first("alerts?kind=port-scan&suppressed=true"),
     first("alerts?kind=anomaly"),
@@ -57,8 +58,12 @@ async function addresses(context, origin) {
 
 async function take(watched, page, name, look) {
   await page.evaluate(() => document.fonts.ready);
-  const { width, height } = await page.evaluate(() => ({ width: document.documentElement.scrollWidth, height: document.documentElement.scrollHeight }));
-  if (width > look.viewport.width) watched.faults.push(`${name} is ${width} px wide on a screen of ${look.viewport.width}`);
+  const { width, height } = await page.evaluate(() => ({
+    width: document.documentElement.scrollWidth,
+    height: document.documentElement.scrollHeight,
+  }));
+  if (width > look.viewport.width)
+    watched.faults.push(`${name} is ${width} px wide on a screen of ${look.viewport.width}`);
   const clip = { x: 0, y: 0, width: look.viewport.width, height: Math.min(height, TALLEST) };
   await page.screenshot({ path: `${shots}${name}-${look.name}.png`, fullPage: true, clip });
   await watched.inspect(page, `${name} ${look.name}`);
@@ -84,7 +89,11 @@ export async function pages(watched, origin) {
         await page.goto(`${origin}/#/${hash}`);
         await page.waitForLoadState("networkidle").catch(() => {});
         await page.waitForTimeout(250);
-        await page.getByText("Loading…").first().waitFor({ state: "detached", timeout: 10_000 }).catch(() => watched.faults.push(`${name} ${look.name} goes on loading`));
+        await page
+          .getByText("Loading…")
+          .first()
+          .waitFor({ state: "detached", timeout: 10_000 })
+          .catch(() => watched.faults.push(`${name} ${look.name} goes on loading`));
         if (button) {
           await page.getByRole("button", { name: button }).first().click();
           await page.waitForTimeout(400);

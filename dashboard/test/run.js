@@ -25,7 +25,8 @@ try {
   for (const part of parts) {
     await part().catch(async (error) => {
       failures.push(error);
-      if (failures.length === 1) await page.screenshot({ path: new URL("./failed.png", import.meta.url).pathname }).catch(() => {});
+      if (failures.length === 1)
+        await page.screenshot({ path: new URL("./failed.png", import.meta.url).pathname }).catch(() => {});
     });
   }
 } finally {
@@ -35,6 +36,7 @@ try {
 
 const faults = [...new Set(watched.faults)];
 for (const fault of faults) console.error(`FAULT ${fault}`);
-for (const failure of failures) console.error(`FAILED ${failure.message}\n(the page at the first failure: test/failed.png)`);
+for (const failure of failures)
+  console.error(`FAILED ${failure.message}\n(the page at the first failure: test/failed.png)`);
 if (failures.length > 0 || faults.length > 0) process.exit(1);
 console.log("all is well: nothing left the origin, nothing on the console, nothing serious from axe-core");

@@ -11,15 +11,30 @@ const baseline = path.join(repository, "corpus/first-look/clean.pcap");
 export const capture = path.join(repository, "corpus/first-look/suspicious.pcap");
 
 export function binary() {
-  const named = process.env.LAPWING ?? path.join(process.env.CARGO_TARGET_DIR ?? path.join(repository, "target"), "release/lapwing");
-  if (!existsSync(named)) throw new Error(`no binary at ${named}: build one with \`cargo build --release\`, or name one by LAPWING`);
+  const named =
+    process.env.LAPWING ??
+    path.join(process.env.CARGO_TARGET_DIR ?? path.join(repository, "target"), "release/lapwing");
+  if (!existsSync(named))
+    throw new Error(`no binary at ${named}: build one with \`cargo build --release\`, or name one by LAPWING`);
   return named;
 }
 
 /** `{ link, origin, stop }` of a server that is ready; what it printed so far is in the error if it does not become so. */
 export async function startServer(speed = 20) {
   const data = mkdtempSync(path.join(tmpdir(), "lapwing-dashboard-"));
-  const args = ["serve", "--listen", "127.0.0.1:0", "--data-dir", data, "--replay", capture, "--baseline", baseline, "--speed", String(speed)];
+  const args = [
+    "serve",
+    "--listen",
+    "127.0.0.1:0",
+    "--data-dir",
+    data,
+    "--replay",
+    capture,
+    "--baseline",
+    baseline,
+    "--speed",
+    String(speed),
+  ];
   const child = spawn(binary(), args, { stdio: ["ignore", "pipe", "pipe"], cwd: data });
   let printed = "";
   const ended = new Promise((resolve) => child.once("exit", resolve));

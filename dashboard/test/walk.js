@@ -65,7 +65,10 @@ step("an alert is opened and understood", async ({ page, origin }) => {
   });
   await page.getByRole("link", { name: "Port scan" }).first().click();
   await page.getByRole("heading", { level: 1, name: "Port scan" }).waitFor();
-  await page.getByText(/192\.168\.50\.66 .* ports of 192\.168\.50\.22/).first().waitFor();
+  await page
+    .getByText(/192\.168\.50\.66 .* ports of 192\.168\.50\.22/)
+    .first()
+    .waitFor();
   await page.getByText("It would not have alerted with any one of these below its mark").waitFor();
   await page.getByText("T1046 Network Service Discovery").waitFor();
   await page.getByRole("table", { name: "Flows it rests on" }).waitFor();
@@ -74,7 +77,9 @@ step("an alert is opened and understood", async ({ page, origin }) => {
   assert.match((await saved).suggestedFilename(), /^alert-[0-9a-f]+\.json$/);
   const packets = page.waitForEvent("download");
   await page.getByRole("link", { name: "Packets (pcap)" }).click();
-  const head = readFileSync(await (await packets).path()).subarray(0, 4).toString("hex");
+  const head = readFileSync(await (await packets).path())
+    .subarray(0, 4)
+    .toString("hex");
   assert.ok(["d4c3b2a1", "4d3cb2a1", "a1b2c3d4", "a1b23c4d"].includes(head), `a capture begins otherwise than ${head}`);
 });
 
@@ -103,7 +108,10 @@ step("it is suppressed, after a look at what that hides; Esc leaves the dialog",
 });
 
 step("from an alert to its device", async ({ page, origin }) => {
-  await until(page, async () => (await (await page.request.get(`${origin}/api/v1/devices?text=192.168.50.22`)).json()).data.length > 0);
+  await until(
+    page,
+    async () => (await (await page.request.get(`${origin}/api/v1/devices?text=192.168.50.22`)).json()).data.length > 0,
+  );
   await page.goto(`${origin}/#/alerts?kind=brute-force`);
   await page.getByRole("table", { name: "Alerts, newest first" }).getByRole("link").first().click();
   await page.getByRole("heading", { name: "Facts" }).waitFor();
@@ -130,7 +138,11 @@ step("a device is named, and a name is never markup", async ({ page, origin }) =
 step("packets are filtered by a pattern and in tcpdump's language", async ({ page, origin, watched }) => {
   await page.goto(`${origin}/#/traffic/packets`);
   await page.getByRole("table", { name: "Packets" }).waitFor({ timeout: LONG });
-  await page.getByRole("list", { name: /^Patterns/ }).getByRole("button").first().click();
+  await page
+    .getByRole("list", { name: /^Patterns/ })
+    .getByRole("button")
+    .first()
+    .click();
   assert.match(page.url(), /pattern=/);
   await page.getByRole("button", { name: "Clear filters" }).click();
   await watched.expecting(/status of 400/, async () => {
@@ -151,7 +163,11 @@ step("a capture is uploaded under a hostile name and its findings are read", asy
   await page.getByLabel("File").setInputFiles(file);
   await page.getByRole("button", { name: /^Upload/ }).click();
   await page.getByRole("heading", { name: "What was found" }).waitFor({ timeout: LONG });
-  await page.getByRole("table", { name: "Alerts of this capture" }).getByRole("link", { name: "Port scan" }).first().click();
+  await page
+    .getByRole("table", { name: "Alerts of this capture" })
+    .getByRole("link", { name: "Port scan" })
+    .first()
+    .click();
   await page.getByText("comes from this capture alone").waitFor();
   await page.getByRole("heading", { level: 1, name: "Port scan" }).waitFor();
   assert.equal(await page.locator("img").count(), 0);
@@ -163,7 +179,9 @@ step("a capture is uploaded under a hostile name and its findings are read", asy
 
 step("what is no capture is refused with a reason", async ({ page, origin, watched }) => {
   await page.goto(`${origin}/#/traffic/uploads`);
-  await page.getByLabel("File").setInputFiles({ name: "notes.pcap", mimeType: "text/plain", buffer: Buffer.from("no capture at all") });
+  await page
+    .getByLabel("File")
+    .setInputFiles({ name: "notes.pcap", mimeType: "text/plain", buffer: Buffer.from("no capture at all") });
   await watched.expecting(/status of 4\d\d/, async () => {
     await page.getByRole("button", { name: /^Upload/ }).click();
     await page.getByRole("alert").waitFor();
@@ -200,7 +218,8 @@ step("a viewer sees no controls and is refused what a viewer may not do", async 
   await page.goto(`${origin}/#/alerts?suppressed=true`);
   await page.getByRole("table", { name: "Alerts, newest first" }).getByRole("link").first().click();
   await page.getByRole("heading", { name: "Why it was said" }).waitFor();
-  for (const name of ["Acknowledge", "Suppress…", "Reopen"]) assert.equal(await page.getByRole("button", { name }).count(), 0, name);
+  for (const name of ["Acknowledge", "Suppress…", "Reopen"])
+    assert.equal(await page.getByRole("button", { name }).count(), 0, name);
   await page.goto(`${origin}/#/system`);
   assert.equal(await page.getByRole("link", { name: "Accounts" }).count(), 0);
   await watched.expecting(/status of 403/, async () => {
@@ -208,7 +227,13 @@ step("a viewer sees no controls and is refused what a viewer may not do", async 
     await page.getByText("Your role does not allow this.").waitFor();
     const status = await page.evaluate(async () => {
       const headers = { "content-type": "application/json" };
-      return (await fetch("/api/v1/alerts/status", { method: "POST", headers, body: JSON.stringify({ ids: ["0"], status: "closed" }) })).status;
+      return (
+        await fetch("/api/v1/alerts/status", {
+          method: "POST",
+          headers,
+          body: JSON.stringify({ ids: ["0"], status: "closed" }),
+        })
+      ).status;
     });
     assert.equal(status, 403);
   });
@@ -290,11 +315,18 @@ step("peers are put on a map when a database tells where they are", async ({ wat
       socket.send(message?.type === "init" ? JSON.stringify({ ...message, overview: put(message.overview) }) : text);
     });
   });
-  await page.route(/api\/v1\/overview/, async (route) => route.fulfill({ json: put(await (await route.fetch()).json()) }));
+  await page.route(/api\/v1\/overview/, async (route) =>
+    route.fulfill({ json: put(await (await route.fetch()).json()) }),
+  );
   await signIn(page, origin, ADMIN);
   await page.getByText("No map yet").waitFor();
   assert.ok(!scripts.some((name) => name.includes("WorldMap")), "the map is not loaded before it is wanted");
-  places = ["US", "DE", "FR", "CN", "BR", "SG"].map((country, place) => ({ country, hosts: 2 ** (6 - place), bytes: 10 ** (8 - place), alerts: place % 2 }));
+  places = ["US", "DE", "FR", "CN", "BR", "SG"].map((country, place) => ({
+    country,
+    hosts: 2 ** (6 - place),
+    bytes: 10 ** (8 - place),
+    alerts: place % 2,
+  }));
   await page.reload();
   await page.getByRole("img", { name: /^World map: hosts in 6 countries/ }).scrollIntoViewIfNeeded();
   await page.getByRole("rowheader", { name: "Singapore" }).waitFor();

@@ -55,7 +55,11 @@ export interface Document {
   info: { title: string; version: string; description?: string };
   paths: Record<string, Record<string, unknown>>;
   tags?: { name: string; description?: string }[];
-  components?: { schemas?: Record<string, Schema>; responses?: Record<string, Content>; parameters?: Record<string, Parameter> };
+  components?: {
+    schemas?: Record<string, Schema>;
+    responses?: Record<string, Content>;
+    parameters?: Record<string, Parameter>;
+  };
 }
 
 const METHODS = ["get", "post", "put", "patch", "delete"];
@@ -65,7 +69,8 @@ export function resolve<T extends object>(document: Document, value: T): T {
   const reference = (value as { $ref?: unknown }).$ref;
   if (typeof reference !== "string" || !reference.startsWith("#/")) return value;
   let found: unknown = document;
-  for (const part of reference.slice(2).split("/")) found = (found as Record<string, unknown> | undefined)?.[part.replaceAll("~1", "/").replaceAll("~0", "~")];
+  for (const part of reference.slice(2).split("/"))
+    found = (found as Record<string, unknown> | undefined)?.[part.replaceAll("~1", "/").replaceAll("~0", "~")];
   return (found as T | undefined) ?? value;
 }
 
@@ -84,7 +89,9 @@ export function operationsByTag(document: Document): { tag: string; description:
     }
   }
   const described = new Map((document.tags ?? []).map((tag) => [tag.name, tag.description ?? ""]));
-  return [...groups].filter(([, operations]) => operations.length > 0).map(([tag, operations]) => ({ tag, description: described.get(tag) ?? "", operations }));
+  return [...groups]
+    .filter(([, operations]) => operations.length > 0)
+    .map(([tag, operations]) => ({ tag, description: described.get(tag) ?? "", operations }));
 }
 
 /** The name of a referenced schema. */
@@ -106,7 +113,8 @@ export function typeOf(schema: Schema | undefined): string {
   return types
     .map((type) => {
       if (type === "array") return `array of ${typeOf(schema.items)}`;
-      if (type === "object" && typeof schema.additionalProperties === "object") return `object of ${typeOf(schema.additionalProperties)}`;
+      if (type === "object" && typeof schema.additionalProperties === "object")
+        return `object of ${typeOf(schema.additionalProperties)}`;
       return schema.format && type !== "null" ? `${type} (${schema.format})` : type;
     })
     .join(" or ");

@@ -90,7 +90,10 @@ export function fullMoment(at: Date): string {
 
 /** `failed_ports_minute` → `failed ports per minute`, as far as names can tell. */
 export function words(name: string): string {
-  return name.replace(/_minute$/, " per minute").replace(/_mean$/, ", mean").replaceAll(/[_-]/g, " ");
+  return name
+    .replace(/_minute$/, " per minute")
+    .replace(/_mean$/, ", mean")
+    .replaceAll(/[_-]/g, " ");
 }
 
 /** `192.0.2.7:80`, `[2001:db8::7]:80`, or the address alone where there are no ports. */

@@ -110,7 +110,11 @@ export async function get<T>(path: string, parameters: Parameters = {}, signal?:
   return (await request("GET", path + queryOf(parameters), undefined, signal)).json();
 }
 
-export async function send<T = void>(method: "POST" | "PUT" | "PATCH" | "DELETE", path: string, body?: unknown): Promise<T> {
+export async function send<T = void>(
+  method: "POST" | "PUT" | "PATCH" | "DELETE",
+  path: string,
+  body?: unknown,
+): Promise<T> {
   const response = await request(method, path, body);
   const text = await response.text();
   return (text === "" ? undefined : JSON.parse(text)) as T;

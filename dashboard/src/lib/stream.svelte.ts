@@ -1,7 +1,7 @@
 // The live stream: one WebSocket, taken up again after a break where it stopped.
 
 import { untrack } from "svelte";
-import type { Alert, Entry, Job, Message, Overview, Packet } from "../api";
+import type { Alert, Entry, Message, Overview } from "../api";
 import { get, renew } from "./http";
 
 const SECONDS_KEPT = 300;
@@ -52,7 +52,15 @@ class Stream {
     const socket = this.socket;
     this.socket = null;
     socket?.close();
-    Object.assign(this, { overview: null, entries: [], fresh: new Map(), opened: 0, sequence: null, failures: 0, missed: 0 });
+    Object.assign(this, {
+      overview: null,
+      entries: [],
+      fresh: new Map(),
+      opened: 0,
+      sequence: null,
+      failures: 0,
+      missed: 0,
+    });
     this.known.clear();
     this.begun = false;
     this.state = "connecting";
@@ -125,7 +133,9 @@ class Stream {
 
   private tellSubscription(): void {
     if (this.socket?.readyState !== WebSocket.OPEN) return;
-    const message = this.packets ? { type: "subscribe", packets: true, filter: this.packets.filter } : { type: "unsubscribe" };
+    const message = this.packets
+      ? { type: "subscribe", packets: true, filter: this.packets.filter }
+      : { type: "unsubscribe" };
     this.socket.send(JSON.stringify(message));
   }
 
@@ -141,7 +151,8 @@ class Stream {
       else this.takeAlerts(message.alerts);
     } else if (message.type === "traffic_update") {
       this.sequence = message.sequence;
-      if (message.traffic.length > 0) this.entries = [...message.traffic.toReversed(), ...this.entries].slice(0, ENTRIES_KEPT);
+      if (message.traffic.length > 0)
+        this.entries = [...message.traffic.toReversed(), ...this.entries].slice(0, ENTRIES_KEPT);
       if (message.alerts.length > 0) this.takeAlerts(message.alerts);
       if (this.overview) this.overview = updated(this.overview, message);
     } else if (message.type === "lost") {
@@ -180,5 +191,3 @@ export function captureNow(): number {
   const overview = untrack(() => stream.overview);
   return overview?.now && overview.source.kind === "replay" ? Date.parse(overview.now) : Date.now();
 }
-
-export type { Job, Packet };

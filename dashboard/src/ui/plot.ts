@@ -31,7 +31,15 @@ function timeLabels(_plot: uPlot, splits: number[], _axis: number, _space: numbe
 }
 
 export function timeAxis(): uPlot.Axis {
-  return { stroke: colour("muted"), font, grid: { show: false }, ticks: { stroke: colour("line-strong"), size: 4, width: 1 }, values: timeLabels, space: 80, size: 34 };
+  return {
+    stroke: colour("muted"),
+    font,
+    grid: { show: false },
+    ticks: { stroke: colour("line-strong"), size: 4, width: 1 },
+    values: timeLabels,
+    space: 80,
+    size: 34,
+  };
 }
 
 export function valueAxis(scale: string, label: (value: number) => string, side: 1 | 3): uPlot.Axis {
