@@ -10,6 +10,7 @@ const FRESH_KEPT = 500;
 const KNOWN_KEPT = 5000;
 const LONGEST_WAIT_MS = 30_000;
 const REFRESH_MS = 10_000;
+const GAP_MS = 2000;
 
 type Listener = (message: Message) => void;
 
@@ -34,6 +35,7 @@ class Stream {
   private timer: ReturnType<typeof setTimeout> | undefined;
   private pinger: ReturnType<typeof setInterval> | undefined;
   private refresher: ReturnType<typeof setInterval> | undefined;
+  private gapTimer: ReturnType<typeof setTimeout> | undefined;
   private listeners = new Set<Listener>();
   private known = new Set<string>();
   private begun = false;
@@ -49,6 +51,8 @@ class Stream {
     clearTimeout(this.timer);
     clearInterval(this.pinger);
     clearInterval(this.refresher);
+    clearTimeout(this.gapTimer);
+    this.gapTimer = undefined;
     const socket = this.socket;
     this.socket = null;
     socket?.close();
@@ -89,8 +93,20 @@ class Stream {
     if (document.hidden || this.state !== "live") return;
     const asked = await get<Overview>("/api/v1/overview").catch(() => null);
     if (!asked || !this.overview) return;
-    const { attack_shares, protocol_shares, top_talkers, open, coverage, places, devices } = asked;
-    this.overview = { ...this.overview, attack_shares, protocol_shares, top_talkers, open, coverage, places, devices };
+    const { seconds, attack_shares, protocol_shares, top_talkers, open, coverage, places, devices } = asked;
+    const rest = { attack_shares, protocol_shares, top_talkers, open, coverage, places, devices };
+    this.overview = { ...this.overview, ...rest, seconds };
+  }
+
+  /** A replay that is faster than its capture passes several seconds between updates: those between are asked for. */
+  private closeGap(before: Overview, now: Overview): void {
+    const [earlier, latest] = [before.seconds.at(-1), now.seconds.at(-1)];
+    if (!earlier || !latest || this.gapTimer !== undefined) return;
+    if (Date.parse(latest.time) - Date.parse(earlier.time) < 1500) return;
+    this.gapTimer = setTimeout(() => {
+      this.gapTimer = undefined;
+      void this.refresh();
+    }, GAP_MS);
   }
 
   private connect(): void {
@@ -154,7 +170,11 @@ class Stream {
       if (message.traffic.length > 0)
         this.entries = [...message.traffic.toReversed(), ...this.entries].slice(0, ENTRIES_KEPT);
       if (message.alerts.length > 0) this.takeAlerts(message.alerts);
-      if (this.overview) this.overview = updated(this.overview, message);
+      if (this.overview) {
+        const before = this.overview;
+        this.overview = updated(before, message);
+        this.closeGap(before, this.overview);
+      }
     } else if (message.type === "lost") {
       this.missed += message.count;
     }
