@@ -100,7 +100,7 @@ pub(crate) struct AccessOptions {
     /// The folder that `lapwing serve` keeps everything in [default: the same as there]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// Another store: a folder, or postgres://USER@HOST/DATABASE [default: `place` under [store] in the settings, else the folder
+    /// Another store: a folder, or postgres://USER@HOST/DATABASE [default: store.place of the settings, else the folder
     /// `store` of --data-dir]
     #[arg(long, value_name = "PLACE")]
     store: Option<PathBuf>,
