@@ -369,17 +369,12 @@ impl State {
 
 /// Whether a host can be anywhere in the world: no private, link-local, loopback or multicast address.
 fn is_public(host: IpAddr) -> bool {
-    match host {
-        IpAddr::V4(host) => {
-            !(host.is_private() || host.is_link_local() || host.is_loopback() || host.is_multicast())
-                && !host.is_broadcast()
-                && !host.is_unspecified()
-        }
-        IpAddr::V6(host) => {
-            !(host.is_unique_local() || host.is_unicast_link_local() || host.is_loopback() || host.is_multicast())
-                && !host.is_unspecified()
-        }
-    }
+    let is_everywhere = host.is_loopback() || host.is_multicast() || host.is_unspecified();
+    let is_here = match host {
+        IpAddr::V4(host) => host.is_private() || host.is_link_local() || host.is_broadcast(),
+        IpAddr::V6(host) => host.is_unique_local() || host.is_unicast_link_local(),
+    };
+    !is_everywhere && !is_here
 }
 
 /// What a model is known by.

@@ -225,9 +225,7 @@ pub(crate) fn build(shared: &Shared) -> Result<Overview, Problem> {
     let seconds = shared.feed.last_seconds(MOST_SECONDS);
     let whole = &seconds[..seconds.len().saturating_sub(1)];
     let recent = &whole[whole.len().saturating_sub(RATE_SECONDS)..];
-    let mean = |of: fn(&crate::Second) -> u64| {
-        recent.iter().map(|second| of(second)).sum::<u64>() as f64 / recent.len().max(1) as f64
-    };
+    let mean = |of: fn(&crate::Second) -> u64| recent.iter().map(of).sum::<u64>() as f64 / recent.len().max(1) as f64;
     let talkers = shared.feed.top_hosts(8).into_iter().map(|host| TopTalker {
         name: names.get(&host.ip).cloned(),
         threat: open.iter().any(|alert| alert.device == host.ip),
