@@ -452,6 +452,10 @@ impl Stage for Feeding<'_> {
         let mut state = self.feed.state();
         state.now = Some(second);
         state.began.get_or_insert(second);
+        if !state.framed {
+            // Of logs, too, silent seconds are seconds.
+            state.second(second);
+        }
         drop(state);
         self.stage.advance(second);
     }

@@ -35,6 +35,8 @@ pub trait Operator: Send + Sync {
     fn judge(&self, wanted: DetectionChoice) -> Result<(), Refused>;
     /// What was and was not seen.
     fn coverage(&self) -> Coverage;
+    /// Whether what is found can be kept.
+    fn is_keeping(&self) -> bool;
     /// The models at hand.
     fn models(&self) -> Vec<ModelView>;
     /// The rules, with their hits.
@@ -140,9 +142,9 @@ pub struct SourceStatus {
     #[serde(with = "time::optional")]
     #[schemars(with = "Option<time::DateTime>")]
     pub since: Option<Timestamp>,
-    /// Packets so far.
+    /// Packets so far; of logs their records.
     pub packets: u64,
-    /// Flows that ended so far.
+    /// Flows so far.
     pub flows: u64,
     /// What packets are judged by.
     pub method: String,

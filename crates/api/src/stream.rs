@@ -20,7 +20,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 use crate::access::{identify, same_site};
 use crate::auth::{AuthError, Identity};
 use crate::extract::Params;
-use crate::feed::Second;
+use crate::feed::{MOST_SECONDS, Second};
 use crate::problem::Problem;
 use crate::routes::{self, overview};
 use crate::server::Shared;
@@ -54,6 +54,9 @@ const MOST_CLIENTS: usize = 256;
 
 /// Bytes of what a client says.
 const MOST_SAID: usize = 4 << 10;
+
+/// Seconds that one update tells of at most, the latest.
+const MOST_TOLD: usize = 60;
 
 /// Closed because the session has ended.
 const SESSION_OVER: u16 = 4401;
@@ -156,12 +159,15 @@ impl From<Second> for SecondView {
 /// Tells everybody what is new, once a second.
 pub(crate) async fn publish(shared: Arc<Shared>) {
     let mut ticks = every(EVERY);
+    let mut told = [None; 2];
     loop {
         ticks.tick().await;
         let news = shared.feed.take_news();
+        // Each is told twice: packets are counted elsewhere, and may come a little later than an alert about them.
+        let seconds = over(shared.feed.last_seconds(MOST_SECONDS), told[0]);
+        told = [told[1], seconds.last().map(|second| second.time).or(told[1])];
         let message = shared.blocking(move |shared| {
-            // The second that goes on is not complete yet.
-            let second = shared.feed.last_seconds(2).first().copied().map(SecondView::from);
+            let seconds: Vec<SecondView> = seconds.into_iter().map(SecondView::from).collect();
             Ok(json!({
                 "type": "traffic_update",
                 "timestamp": lapwing_alert::rfc3339(crate::now()),
@@ -171,7 +177,8 @@ pub(crate) async fn publish(shared: Arc<Shared>) {
                 "auto_actions": [],
                 "stats": shared.feed.stats(),
                 "response_status": ResponseStatus::none(),
-                "second": second,
+                "second": seconds.last(),
+                "seconds": seconds,
                 "source": shared.operator.source(),
                 "threat": overview::threat(shared)?,
             }))
@@ -180,6 +187,19 @@ pub(crate) async fn publish(shared: Arc<Shared>) {
             shared.stream.tell(message);
         }
     }
+}
+
+/// The seconds that are over, after `told`: of a capture that is played fast several.
+fn over(mut seconds: Vec<Second>, told: Option<Timestamp>) -> Vec<Second> {
+    // The second that goes on is not complete yet.
+    let ongoing = seconds.pop();
+    // Another source may begin before the last one ended.
+    if let (Some(told), Some(ongoing)) = (told, ongoing)
+        && told < ongoing.time
+    {
+        seconds.retain(|second| second.time > told);
+    }
+    seconds.split_off(seconds.len().saturating_sub(MOST_TOLD))
 }
 
 fn every(period: Duration) -> Interval {
@@ -390,5 +410,21 @@ mod tests {
         assert_eq!(missed(stream.first + 9), None);
         assert_eq!(missed(last + 1), None, "from another life of the server");
         assert!(stream.join(None).2.is_none());
+    }
+
+    #[test]
+    fn every_second_is_told_once_it_is_over_also_of_a_capture_that_is_played_fast() {
+        let seconds = |from: i64, to: i64| -> Vec<Second> {
+            (from..=to).map(|second| Second { time: Timestamp::from_seconds(second), ..Second::default() }).collect()
+        };
+        let told = |seconds: Vec<Second>, told: Option<i64>| -> Vec<i64> {
+            let told = told.map(Timestamp::from_seconds);
+            over(seconds, told).iter().map(|second| second.time.seconds()).collect()
+        };
+        assert_eq!(told(seconds(100, 105), Some(102)), [103, 104], "105 goes on");
+        assert_eq!(told(seconds(100, 105), Some(104)), [0; 0]);
+        assert_eq!(told(seconds(7, 9), Some(104)), [7, 8], "another source");
+        assert_eq!(told(seconds(0, 300), None).len(), MOST_TOLD);
+        assert_eq!(told(Vec::new(), None), [0; 0]);
     }
 }

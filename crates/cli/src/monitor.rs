@@ -1,7 +1,7 @@
 //! `lapwing monitor`.
 
 mod appended;
-mod fence;
+pub(crate) mod fence;
 pub(crate) mod follow;
 pub(crate) mod keep;
 mod listen;

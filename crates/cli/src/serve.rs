@@ -141,6 +141,9 @@ impl Serve {
         let tls = tls::settled(&settings, self.tls_self_signed.then_some(folder.path()))?;
         let (stop, renew) = monitor::signals()?;
         let opening = Opening::new(self, &mut input, folder.path())?;
+        if let Some(positions) = opening.positions() {
+            locks.take(positions)?;
+        }
         let first = opening.first()?;
         // What is only tried out stays apart from what the settings keep.
         let place = input.settings.store.place.take().filter(|_| !self.is_trial());
@@ -150,7 +153,7 @@ impl Serve {
             locks.take(&place)?;
         }
         // Before any thread is started: none may stay outside.
-        let fences = self.fence(&input, &opening, folder.path(), &place)?;
+        let fences = self.fence(&input, (&opening, first.as_ref()), folder.path(), &place)?;
         let store = Arc::new(Store::open(&place, input.settings.store_settings())?);
         let accounts = Arc::new(Accounts::new(Arc::clone(&store), now()).context("the accounts cannot be used")?);
         let places = input.settings.geo.open().context("[geo]")?;

@@ -287,7 +287,7 @@ impl<'a> Board<'a> {
     }
 
     fn tell_counted(&self, state: &mut State<'a>) {
-        if !self.control.is_watched() || state.counted.elapsed() < COUNTING {
+        if !self.control.is_watched() || !state.done && state.counted.elapsed() < COUNTING {
             return;
         }
         state.counted = Instant::now();

@@ -13,7 +13,7 @@ use crate::{Scored, Stage};
 /// How often what is known of devices is handed over, in capture time.
 const DEVICES_EVERY: Duration = Duration::from_secs(300);
 
-/// How often at most because there is a new device, where a later run is to know it.
+/// How often at most because there is a new device, where a later run is to know it or somebody looks on.
 const NEWS_EVERY: Duration = Duration::from_secs(10);
 
 /// Hands flows and devices to a [`Recorder`], and everything to another stage.
@@ -24,6 +24,8 @@ pub struct Recording<'a> {
     run: Option<Timestamp>,
     /// A later run is to go on with this one.
     remembers: bool,
+    /// New devices are handed over soon.
+    promptly: bool,
     /// That was handed over.
     noted: bool,
     /// When devices were handed over last; the first observation counts as such.
@@ -35,14 +37,20 @@ pub struct Recording<'a> {
 impl<'a> Recording<'a> {
     /// Records what `stage` looks at, and the devices of its inventory.
     pub fn new(stage: &'a mut dyn Stage, recorder: &'a mut Recorder) -> Self {
-        Self { stage, recorder, run: None, remembers: false, noted: false, told: None, newest: None }
+        Self { stage, recorder, run: None, remembers: false, promptly: false, noted: false, told: None, newest: None }
     }
 
     /// As [`Recording::new`], so that later runs can go on with what this one knows; it goes on itself with the run of that
     /// name, if there was one.
     pub fn going_on(stage: &'a mut dyn Stage, recorder: &'a mut Recorder, run: Option<Timestamp>) -> Self {
         let newest = stage.inventory().and_then(Inventory::newest);
-        Self { run, remembers: true, newest, ..Self::new(stage, recorder) }
+        Self { run, remembers: true, promptly: true, newest, ..Self::new(stage, recorder) }
+    }
+
+    /// Hands over new devices soon, for those who look on.
+    #[must_use]
+    pub fn promptly(self) -> Self {
+        Self { promptly: true, ..self }
     }
 
     /// Hands over what is left. The alerts of the run are whoever's who has them.
@@ -76,7 +84,7 @@ impl<'a> Recording<'a> {
     fn is_due(&self, second: Timestamp) -> bool {
         let Some(told) = self.told else { return false };
         let is_news = || self.stage.inventory().and_then(Inventory::newest) > self.newest;
-        second >= told.plus(DEVICES_EVERY) || self.remembers && second >= told.plus(NEWS_EVERY) && is_news()
+        second >= told.plus(DEVICES_EVERY) || self.promptly && second >= told.plus(NEWS_EVERY) && is_news()
     }
 }
 

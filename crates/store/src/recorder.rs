@@ -70,6 +70,8 @@ struct Shared {
     alerts_lost: AtomicU64,
     flows_written: AtomicU64,
     flows_left_out: AtomicU64,
+    /// The store could not be written when it was tried last.
+    failing: AtomicBool,
     /// Everything is written, and held by the disk; what is left to do can be done another time.
     settling: AtomicBool,
 }
@@ -264,6 +266,12 @@ impl AlertRecorder {
     pub fn recorded(&self) -> Recorded {
         self.shared.recorded()
     }
+
+    /// Whether the store could not be written when it was tried last.
+    #[must_use]
+    pub fn is_failing(&self) -> bool {
+        self.shared.failing.load(Ordering::Relaxed)
+    }
 }
 
 fn record_alert(shared: &Shared, sender: &SyncSender<Handed>, alert: &Alert) {
@@ -432,5 +440,6 @@ impl Worker {
             Err(_) => true,
             Ok(wrote) => self.failing && !wrote,
         };
+        self.shared.failing.store(self.failing, Ordering::Relaxed);
     }
 }

@@ -56,11 +56,10 @@ pub(crate) fn add(sql: &mut dyn Sql, suppression: &Suppression, local: &LocalNet
     let mut hidden = Preview::default();
     let mut newly = Vec::new();
     alerts::for_each(sql, &mut |alert| {
-        if suppression.hides(&alert, local) {
+        // What another hides already is no news, as in the preview.
+        if alert.suppressed_by.is_none() && suppression.hides(&alert, local) {
             hidden.add(alert.severity);
-            if alert.suppressed_by.is_none() {
-                newly.push(alert.id);
-            }
+            newly.push(alert.id);
         }
         Ok(())
     })?;

@@ -60,7 +60,12 @@ async fn judge(
     Body(choice): Body<DetectionChoice>,
 ) -> Answer<Judging> {
     let judging = shared.blocking(move |shared| {
-        let detail = format!("{:?} {:?}", choice.method, choice.models);
+        let method = choice.method.as_ref().map(|method| format!("method {method}"));
+        let models = choice.models.as_ref().map(|models| match models.as_slice() {
+            [] => "no model".to_owned(),
+            models => format!("models {}", models.join(", ")),
+        });
+        let detail = method.into_iter().chain(models).collect::<Vec<_>>().join(", ");
         shared.operator.judge(choice)?;
         shared.store.note(Change { who: &caller.username, at: crate::now() }, "detection changed", "", &detail)?;
         let source = shared.operator.source();

@@ -9,11 +9,12 @@ use lapwing_store::{FlowQuery, FlowRow, TimeRange};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{after, limit, named};
+use super::{after, limit};
 use crate::access::Access;
 use crate::auth::Role;
 use crate::extract::{Answer, Params};
 use crate::operation::Operation;
+use crate::problem::Problem;
 use crate::server::Shared;
 use crate::view::{Listed, time};
 
@@ -60,18 +61,22 @@ struct FlowFilter {
     job: Option<String>,
 }
 
+fn host(text: String) -> Result<IpAddr, Problem> {
+    text.parse().map_err(|_| Problem::bad_request(format!("host: '{text}' is no address, such as 192.168.7.20")))
+}
+
 async fn list(State(shared): State<Arc<Shared>>, Params(filter): Params<FlowFilter>) -> Answer<Listed<FlowRow>> {
     let set = |text: Option<String>| text.filter(|text| !text.is_empty());
     let from = time::parse("since", filter.since.as_deref())?;
     let until = time::parse("until", filter.until.as_deref())?;
     let query = FlowQuery {
         time: TimeRange { from, until },
-        device: named("host", filter.host.as_deref(), |text| text.parse::<IpAddr>().ok())?,
+        device: set(filter.host).map(host).transpose()?,
         peer: None,
         port: filter.port,
-        protocol: set(filter.protocol),
-        service: set(filter.service),
-        state: set(filter.state),
+        protocol: set(filter.protocol).map(|protocol| protocol.to_lowercase()),
+        service: set(filter.service).map(|service| service.to_lowercase()),
+        state: set(filter.state).map(|state| state.to_uppercase()),
         uid: set(filter.uid),
         text: set(filter.text),
         limit: Some(limit(filter.limit, 100, 1_000)?),

@@ -80,7 +80,7 @@ async fn health(State(shared): State<Arc<Shared>>, identity: Option<Extension<Id
             total_incidents: 0,
         }
     });
-    let is_well = !matches!(source.state, SourceState::Failed);
+    let is_well = !matches!(source.state, SourceState::Failed | SourceState::Stopped) && shared.operator.is_keeping();
     Json(Health { status: if is_well { "healthy" } else { "degraded" }, version: env!("CARGO_PKG_VERSION"), more })
 }
 
@@ -100,6 +100,8 @@ async fn ready(State(shared): State<Arc<Shared>>) -> Response {
     }
     if shared.blocking(|shared| Ok(shared.store.size().map(drop)?)).await.is_err() {
         reasons.push("the store does not answer");
+    } else if !shared.operator.is_keeping() {
+        reasons.push("the store cannot be written");
     }
     let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(Ready { ready: reasons.is_empty(), reasons })).into_response()

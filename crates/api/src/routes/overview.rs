@@ -16,7 +16,7 @@ use crate::auth::Role;
 use crate::extract::Answer;
 use crate::feed::MOST_SECONDS;
 use crate::operation::Operation;
-use crate::operator::{Coverage, SourceStatus};
+use crate::operator::{Coverage, SourceState, SourceStatus};
 use crate::problem::Problem;
 use crate::server::Shared;
 use crate::stream::SecondView;
@@ -50,7 +50,7 @@ pub(crate) struct Overview {
     wall: Timestamp,
     /// What is watched.
     source: SourceStatus,
-    /// The mean of the last five seconds.
+    /// The mean of the last five seconds; nothing once nothing is watched.
     rates: Rates,
     /// The last five minutes, oldest first.
     seconds: Vec<SecondView>,
@@ -225,7 +225,12 @@ pub(crate) fn build(shared: &Shared) -> Result<Overview, Problem> {
     let seconds = shared.feed.last_seconds(MOST_SECONDS);
     let whole = &seconds[..seconds.len().saturating_sub(1)];
     let recent = &whole[whole.len().saturating_sub(RATE_SECONDS)..];
-    let mean = |of: fn(&crate::Second) -> u64| recent.iter().map(of).sum::<u64>() as f64 / recent.len().max(1) as f64;
+    let source = shared.operator.source();
+    let is_running = source.state == SourceState::Running;
+    let mean = |of: fn(&crate::Second) -> u64| {
+        let sum: u64 = recent.iter().filter(|_| is_running).map(of).sum();
+        sum as f64 / recent.len().max(1) as f64
+    };
     let talkers = shared.feed.top_hosts(8).into_iter().map(|host| TopTalker {
         name: names.get(&host.ip).cloned(),
         threat: open.iter().any(|alert| alert.device == host.ip),
@@ -247,7 +252,7 @@ pub(crate) fn build(shared: &Shared) -> Result<Overview, Problem> {
     Ok(Overview {
         now,
         wall: crate::now(),
-        source: shared.operator.source(),
+        source,
         rates: Rates {
             packets_per_second: mean(|second| second.packets),
             bytes_per_second: mean(|second| second.bytes),

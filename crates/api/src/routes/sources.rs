@@ -12,7 +12,7 @@ use crate::access::{Access, Caller};
 use crate::auth::Role;
 use crate::extract::{Answer, Body};
 use crate::operation::Operation;
-use crate::operator::{Coverage, InterfaceView, MethodView, SinkView, SourceChoice, SourceStatus};
+use crate::operator::{Coverage, InterfaceView, MethodView, SinkView, SourceChoice, SourceKind, SourceStatus};
 use crate::server::Shared;
 use crate::view::All;
 
@@ -58,13 +58,33 @@ async fn choose(
     Body(choice): Body<SourceChoice>,
 ) -> Answer<SourceStatus> {
     let chosen = shared.blocking(move |shared| {
-        let detail = format!("{choice:?}");
+        let detail = in_words(&choice);
         let upload = choice.job.as_deref().map(|job| shared.uploads.capture(job)).transpose()?;
         let status = shared.operator.watch(choice, upload.as_deref())?;
         shared.store.note(Change { who: &caller.username, at: crate::now() }, "source changed", "", &detail)?;
         Ok(status)
     });
     chosen.await.map(Json)
+}
+
+/// For the audit trail.
+fn in_words(choice: &SourceChoice) -> String {
+    let SourceChoice { kind, interfaces, job, filter, speed } = choice;
+    let mut words = match kind {
+        SourceKind::Interface => format!("interface {}", interfaces.join(", ")),
+        SourceKind::Replay => job.as_ref().map_or("replay".to_owned(), |job| format!("replay of upload {job}")),
+        SourceKind::Simulate => "simulated home".to_owned(),
+        SourceKind::Zeek => "Zeek's logs".to_owned(),
+        SourceKind::Eve => "Suricata's EVE".to_owned(),
+        SourceKind::None => "nothing".to_owned(),
+    };
+    if let Some(speed) = speed {
+        words += &if *speed > 0.0 { format!(", {speed} times as fast") } else { ", as fast as can be".to_owned() };
+    }
+    if let Some(filter) = filter {
+        words += &format!(", filter {filter}");
+    }
+    words
 }
 
 async fn stop(State(shared): State<Arc<Shared>>, Caller(caller): Caller) -> Answer<SourceStatus> {

@@ -159,6 +159,9 @@ async fn add(
         return Err(Problem::bad_request("reason: say why, in at most 1000 characters"));
     }
     let (expires, now) = (time::parse("expires", new.expires.as_deref())?, crate::now());
+    if expires.is_some_and(|expires| expires <= now) {
+        return Err(Problem::bad_request("expires: that is over already"));
+    }
     let suppression = Suppression::new(new.matcher, caller.username.clone(), reason, now, expires);
     let id = suppression.id.clone();
     let by = move |shared: &Shared| {

@@ -68,7 +68,7 @@ fn folder_of(path: &Path) -> PathBuf {
 }
 
 /// The folder, or the nearest around it that is there: a permission rests on what is. Never the root.
-fn nearest(folder: &Path) -> PathBuf {
+pub(crate) fn nearest(folder: &Path) -> PathBuf {
     let here = |folder: &&Path| folder.is_dir() && folder.parent().is_some();
     let found = folder.ancestors().find(here);
     found.map_or_else(|| if folder.is_absolute() { folder.to_owned() } else { PathBuf::from(".") }, Path::to_owned)

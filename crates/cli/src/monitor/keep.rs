@@ -140,7 +140,7 @@ pub(crate) fn keeping<T>(
     let mut recording = if keeping.remembers {
         Recording::going_on(stage, &mut keeping.recorder, keeping.run)
     } else {
-        Recording::new(stage, &mut keeping.recorder)
+        Recording::new(stage, &mut keeping.recorder).promptly()
     };
     let done = work(&mut recording);
     recording.finish();

@@ -6,9 +6,10 @@ use anyhow::{Context, Result};
 use lapwing_store::is_server;
 
 use super::Serve;
-use super::open::Opening;
+use super::open::{Opened, Opening};
 use crate::delivery::{Delivering, RESOLVING};
 use crate::input::Input;
+use crate::monitor::fence::nearest;
 use crate::monitor::metered::MEMORY;
 use crate::sandbox::Sandbox;
 
@@ -17,7 +18,13 @@ const INTERFACES: &str = "/sys";
 
 impl Serve {
     /// Gives up what is not needed to go on; returns in words what that is.
-    pub(super) fn fence(&self, input: &Input, opening: &Opening, folder: &Path, store: &Path) -> Result<String> {
+    pub(super) fn fence(
+        &self,
+        input: &Input,
+        (opening, first): (&Opening, Option<&Opened>),
+        folder: &Path,
+        store: &Path,
+    ) -> Result<String> {
         if self.no_sandbox {
             return Ok("no sandbox".to_owned());
         }
@@ -34,6 +41,12 @@ impl Serve {
         };
         sandbox.read.extend([folder.to_owned(), PathBuf::from(MEMORY), PathBuf::from(INTERFACES)]);
         sandbox.read.extend(opening.reads().iter().map(|path| around(path)));
+        // Where Zeek's `current` leads is known to what was opened.
+        sandbox.read.extend(first.into_iter().flat_map(Opened::folders).map(|folder| nearest(&folder)));
+        if let Some(positions) = opening.positions() {
+            sandbox.read.push(positions.to_owned());
+            sandbox.write.push(positions.to_owned());
+        }
         if is_server(store) {
             sandbox.read.extend(RESOLVING.iter().map(PathBuf::from));
         } else {

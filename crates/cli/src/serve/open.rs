@@ -30,6 +30,16 @@ pub(super) struct Opened {
     pub(super) captures: Vec<PathBuf>,
 }
 
+impl Opened {
+    /// Folders of logs, which may not be there yet.
+    pub(super) fn folders(&self) -> Vec<PathBuf> {
+        match &self.frames {
+            Frames::Logs(source) => source.folders(),
+            Frames::Live(..) | Frames::Replay(..) => Vec::new(),
+        }
+    }
+}
+
 /// Where it comes from.
 pub(super) enum Frames {
     Live(Box<dyn Source>, Arc<LiveStatus>),
@@ -173,7 +183,15 @@ impl Opening {
     fn follow(&self, status: SourceStatus, stop: Arc<AtomicBool>) -> Result<Opened> {
         let config = self.logs.as_ref().context("no logs were named: start with --zeek or --eve")?;
         let source = Followed::open(config, follow::tell)?;
-        let names = source.paths().map(|path| path.display().to_string()).collect();
+        // Of Zeek's logs the folders: which file of one is there changes.
+        let place = |path: &Path| match status.kind {
+            SourceKind::Zeek if path.extension().is_some_and(|extension| extension == "log") => {
+                path.parent().unwrap_or(path).display().to_string()
+            }
+            _ => path.display().to_string(),
+        };
+        let mut names: Vec<String> = source.paths().map(place).collect();
+        names.dedup();
         let status = SourceStatus { names, ..status };
         Ok(Opened { frames: Frames::Logs(Box::new(source)), status, stop, filter: None, captures: Vec::new() })
     }
@@ -185,6 +203,11 @@ impl Opening {
             .cloned()
             .chain(self.logs.iter().flat_map(|logs| logs.zeek.iter().chain(&logs.eve).cloned()))
             .collect()
+    }
+
+    /// The folder in which it is kept how far logs were read.
+    pub(super) fn positions(&self) -> Option<&Path> {
+        self.logs.as_ref()?.state.as_deref()
     }
 }
 

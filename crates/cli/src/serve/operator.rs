@@ -17,6 +17,7 @@ use lapwing_api::{
 use lapwing_capture::{Timestamp, interfaces};
 use lapwing_detect::packets::Method;
 use lapwing_detect::signature::Standing;
+use lapwing_store::AlertRecorder;
 
 use super::open::{Opened, Opening};
 use super::run::{NamedModel, Runner};
@@ -188,11 +189,18 @@ impl Operator for Serving {
         self.runner.analyse(analysis).map_err(|error| Refused::Invalid(crate::told(&error)))
     }
 
+    fn is_keeping(&self) -> bool {
+        !self.runner.now.lock().kept.as_ref().is_some_and(AlertRecorder::is_failing)
+    }
+
     fn coverage(&self) -> Coverage {
         let now = self.runner.now.lock();
-        let (interfaces, counted, lost) = (now.live.interfaces(), now.control.counted(), now.lost.clone());
+        let (interfaces, counted, mut lost) = (now.live.interfaces(), now.control.counted(), now.lost.clone());
+        let recorded = now.kept.as_ref().map(AlertRecorder::recorded).unwrap_or_default();
         let frames = now.control.frames();
         drop(now);
+        let unkept = [("flows_not_kept", recorded.flows_left_out), ("alerts_not_kept", recorded.alerts_lost)];
+        lost.extend(unkept.into_iter().filter(|(_, count)| *count > 0).map(|(what, count)| (what.to_owned(), count)));
         let heard = watch::heard(&interfaces);
         let received = heard.received.max(frames);
         let view = |it: lapwing_capture::InterfaceStatus| InterfaceCoverage {

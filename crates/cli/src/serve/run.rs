@@ -16,7 +16,7 @@ use lapwing_engine::packets::{Tap, Tapped};
 use lapwing_engine::{Control, Detecting, PipelineConfig, Scoring, Stage, Watching};
 use lapwing_export::SinkStatus;
 use lapwing_export::metrics::Metrics;
-use lapwing_store::{Pressure, Store};
+use lapwing_store::{AlertRecorder, Pressure, Store};
 
 use super::open::{Frames, Opened};
 use crate::baseline::Normal;
@@ -78,6 +78,8 @@ pub(super) struct State {
     /// What scores flows, whose models can be replaced.
     pub(super) scoring: Option<Arc<Scoring>>,
     pub(super) lost: Lost,
+    /// What is kept of it, and what is not.
+    pub(super) kept: Option<AlertRecorder>,
     pub(super) report: LoadReport,
     /// How often each rule decided, and when last.
     pub(super) hits: Hits,
@@ -264,6 +266,7 @@ impl Runner {
                 stop: Arc::clone(&opened.stop),
                 captures: opened.captures.clone(),
                 scoring: Some(Arc::clone(&scoring)),
+                kept: Some(kept.alerts()),
                 report,
                 run,
                 ..State::default()
@@ -339,7 +342,8 @@ impl State {
     pub(super) fn note_progress(&mut self) {
         let counted = self.control.counted();
         self.status.packets = self.control.frames();
-        self.status.flows = counted.flows.started;
+        let is_log = matches!(self.status.kind, SourceKind::Zeek | SourceKind::Eve);
+        self.status.flows = if is_log { self.status.packets } else { counted.flows.started };
         if self.pace.is_some() {
             let position = self.control.position();
             let share = position.total.map(|total| position.read as f64 / total.max(1) as f64);
