@@ -458,6 +458,7 @@ export type Message =
       traffic: Entry[];
       alerts: Alert[];
       second: Second | null;
+      seconds: Second[];
       source: SourceStatus;
       threat: Threat;
     }

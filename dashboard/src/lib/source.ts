@@ -24,3 +24,8 @@ export function sourceName(source: SourceStatus): string {
       return "nothing is watched";
   }
 }
+
+/** Whether it tells of flows, and not of packets. */
+export function isLog(source: SourceStatus): boolean {
+  return source.kind === "zeek" || source.kind === "eve";
+}

@@ -10,7 +10,6 @@ const FRESH_KEPT = 500;
 const KNOWN_KEPT = 5000;
 const LONGEST_WAIT_MS = 30_000;
 const REFRESH_MS = 10_000;
-const GAP_MS = 2000;
 
 type Listener = (message: Message) => void;
 
@@ -35,7 +34,6 @@ class Stream {
   private timer: ReturnType<typeof setTimeout> | undefined;
   private pinger: ReturnType<typeof setInterval> | undefined;
   private refresher: ReturnType<typeof setInterval> | undefined;
-  private gapTimer: ReturnType<typeof setTimeout> | undefined;
   private listeners = new Set<Listener>();
   private known = new Set<string>();
   private begun = false;
@@ -51,8 +49,6 @@ class Stream {
     clearTimeout(this.timer);
     clearInterval(this.pinger);
     clearInterval(this.refresher);
-    clearTimeout(this.gapTimer);
-    this.gapTimer = undefined;
     const socket = this.socket;
     this.socket = null;
     socket?.close();
@@ -96,17 +92,6 @@ class Stream {
     const { seconds, attack_shares, protocol_shares, top_talkers, open, coverage, places, devices } = asked;
     const rest = { attack_shares, protocol_shares, top_talkers, open, coverage, places, devices };
     this.overview = { ...this.overview, ...rest, seconds };
-  }
-
-  /** A replay that is faster than its capture passes several seconds between updates: those between are asked for. */
-  private closeGap(before: Overview, now: Overview): void {
-    const [earlier, latest] = [before.seconds.at(-1), now.seconds.at(-1)];
-    if (!earlier || !latest || this.gapTimer !== undefined) return;
-    if (Date.parse(latest.time) - Date.parse(earlier.time) < 1500) return;
-    this.gapTimer = setTimeout(() => {
-      this.gapTimer = undefined;
-      void this.refresh();
-    }, GAP_MS);
   }
 
   private connect(): void {
@@ -170,11 +155,7 @@ class Stream {
       if (message.traffic.length > 0)
         this.entries = [...message.traffic.toReversed(), ...this.entries].slice(0, ENTRIES_KEPT);
       if (message.alerts.length > 0) this.takeAlerts(message.alerts);
-      if (this.overview) {
-        const before = this.overview;
-        this.overview = updated(before, message);
-        this.closeGap(before, this.overview);
-      }
+      if (this.overview) this.overview = updated(this.overview, message);
     } else if (message.type === "lost") {
       this.missed += message.count;
     }
@@ -196,12 +177,19 @@ class Stream {
 }
 
 function updated(overview: Overview, update: Extract<Message, { type: "traffic_update" }>): Overview {
-  const { second, source, threat } = update;
-  if (!second) return { ...overview, source, threat };
-  const rates = { packets_per_second: second.packets, bytes_per_second: second.bytes };
-  const earlier = overview.seconds.at(-1)?.time === second.time ? overview.seconds.slice(0, -1) : overview.seconds;
-  const seconds = [...earlier, second].slice(-SECONDS_KEPT);
-  return { ...overview, source, threat, rates, seconds, now: second.time };
+  const { source, threat } = update;
+  const rates = { packets_per_second: 0, bytes_per_second: 0 };
+  // Another source has seconds of its own. Each second is told twice: the later one counts.
+  const known = source.since === overview.source.since ? overview.seconds : [];
+  const first = update.seconds.at(0);
+  const last = update.seconds.at(-1);
+  if (!first || !last) {
+    return { ...overview, source, threat, rates: source.state === "running" ? overview.rates : rates, seconds: known };
+  }
+  if (source.state === "running")
+    Object.assign(rates, { packets_per_second: last.packets, bytes_per_second: last.bytes });
+  const seconds = [...known.filter((second) => second.time < first.time), ...update.seconds].slice(-SECONDS_KEPT);
+  return { ...overview, source, threat, rates, seconds, now: last.time };
 }
 
 export const stream = new Stream();
