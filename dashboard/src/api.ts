@@ -389,7 +389,6 @@ export interface Sink {
   kind: string;
   target: string;
   queued: number;
-  queued_bytes?: number;
   delivered: number;
   failed: number;
   rejected: number;
