@@ -192,7 +192,8 @@ impl CaptureFile {
                 }
                 Ok(Step::Skip { size }) => {
                     (self.skip, self.skipped) = (size, self.offset);
-                    if self.offset + size > last && !frames.is_empty() {
+                    // Without a frame, too: a file of nothing else can be stopped in its midst.
+                    if self.offset + size > last {
                         break Progress::More;
                     }
                 }

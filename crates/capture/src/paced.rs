@@ -116,7 +116,7 @@ impl<S: Source> Paced<S> {
 
     /// Reads the next frames, where none is left; whether there are some.
     fn refill(&mut self) -> bool {
-        while self.next == self.read.len() && self.ended.is_none() {
+        while self.next == self.read.len() && self.ended.is_none() && !self.stop.load(Ordering::Relaxed) {
             self.next = 0;
             match self.source.read(&mut self.read) {
                 Ok(Progress::More) => {}

@@ -82,7 +82,7 @@ pub fn survey(
     let (mut judge, mut reader) = (judge_by(method)?, PacketReader::default());
     let mut survey = Survey::default();
     let mut inputs = Inputs::open(&[path.to_owned()])?;
-    survey.frames = walk(&mut inputs, within, Some(control), &mut |frame| {
+    survey.frames = walk(&mut inputs, within, control, &mut |frame| {
         let (mut record, facts) = reader.read(frame, payload);
         record.set(facts.map_or_else(Judgement::default, |facts| judge.judge(&facts)));
         survey.take_in(record);
@@ -99,7 +99,7 @@ pub fn survey(
 /// the filter that the capture was surveyed with: what it leaves does not exist here. With a method they are judged as in that
 /// survey; without, nothing is said of them.
 ///
-/// O(frames up to the end of the page).
+/// O(frames up to the end of the page); `control` ends it before, with what was found by then.
 ///
 /// # Errors
 /// [`LookError`] when the file cannot be read, or the method is not available.
@@ -109,11 +109,12 @@ pub fn packets(
     method: Option<Method>,
     query: &PacketQuery,
     after: u64,
+    control: &Control,
 ) -> Result<PacketPage, LookError> {
     let mut judge = method.map(judge_by).transpose()?;
     let (mut reader, mut query, mut page) = (PacketReader::default(), query.clone(), PacketPage::default());
     let mut inputs = Inputs::open(&[path.to_owned()])?;
-    walk(&mut inputs, within, None, &mut |frame| {
+    walk(&mut inputs, within, control, &mut |frame| {
         let facts = judge.as_mut().zip(judge_facts(&mut reader, frame, method));
         let judgement = match facts {
             Some((judge, facts)) if frame.number <= after => {
@@ -146,27 +147,25 @@ fn judge_facts(reader: &mut PacketReader, frame: Frame<'_>, method: Option<Metho
     method.and_then(|_| reader.read(frame, None).1)
 }
 
-/// Hands every frame that `within` takes to `each`, until that says false; returns the frames read.
+/// Hands every frame that `within` takes to `each`, until that says false or `control` ends it; returns the frames read.
 fn walk(
     inputs: &mut Inputs,
     within: Option<&Filter>,
-    control: Option<&Control>,
+    control: &Control,
     each: &mut dyn FnMut(Frame<'_>) -> bool,
 ) -> Result<u64, SourceError> {
     let (mut within, mut batch, mut frames) = (within.cloned(), FrameBatch::default(), 0);
     loop {
         let progress = inputs.read(&mut batch)?;
         frames += batch.len() as u64;
-        if let Some(control) = control {
-            control.report(inputs.position(), batch.len() as u64);
-        }
+        control.report(inputs.position(), batch.len() as u64);
         for frame in batch.iter() {
             let is_taken = within.as_mut().is_none_or(|filter| filter.matches(frame.link, frame.data, frame.length));
             if is_taken && !each(frame) {
                 return Ok(frames);
             }
         }
-        if progress == Progress::End {
+        if progress == Progress::End || control.stopped() {
             return Ok(frames);
         }
     }
@@ -186,7 +185,8 @@ mod tests {
     fn all(within: Option<&Filter>, query: &PacketQuery) -> Vec<PacketRecord> {
         let (mut packets_so_far, mut after) = (Vec::new(), 0);
         loop {
-            let page = packets(&capture(), within, Some(Method::Statistical), query, after).unwrap();
+            let page =
+                packets(&capture(), within, Some(Method::Statistical), query, after, &Control::default()).unwrap();
             packets_so_far.extend(page.packets);
             let Some(next) = page.next else { return packets_so_far };
             after = next;
@@ -234,7 +234,8 @@ mod tests {
 
     #[test]
     fn what_cannot_be_done_is_an_error() {
-        let packets = |path: &Path, method| packets(path, None, method, &PacketQuery::default(), 0);
+        let packets =
+            |path: &Path, method| packets(path, None, method, &PacketQuery::default(), 0, &Control::default());
         assert!(matches!(packets(Path::new("Cargo.toml"), None), Err(LookError::Source(_))));
         let error = packets(&capture(), Some(Method::Autoencoder)).unwrap_err().to_string();
         assert!(error.starts_with("autoencoder: this build has no"), "{error}");
