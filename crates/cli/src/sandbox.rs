@@ -124,8 +124,12 @@ impl Sandbox {
         for path in &self.read {
             rules = allow(rules, path, AccessFs::from_read(abi) & !BitFlags::from(AccessFs::Execute))?;
         }
-        let writing =
-            AccessFs::WriteFile | AccessFs::MakeReg | AccessFs::MakeDir | AccessFs::RemoveFile | AccessFs::Truncate;
+        let writing = AccessFs::WriteFile
+            | AccessFs::MakeReg
+            | AccessFs::MakeDir
+            | AccessFs::RemoveFile
+            | AccessFs::RemoveDir
+            | AccessFs::Truncate;
         for path in &self.write {
             rules = allow(rules, path, writing)?;
         }
