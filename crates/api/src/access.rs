@@ -74,7 +74,12 @@ pub(crate) async fn guard(
     if let Some(identity) = identity {
         request.extensions_mut().insert(identity);
     }
-    next.run(request).await
+    let changes = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    let response = next.run(request).await;
+    if changes {
+        shared.answers.clear();
+    }
+    response
 }
 
 /// Whose token a request carries; `None` if it carries none.

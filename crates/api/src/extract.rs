@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::problem::Problem;
+use crate::server::MOST_BODY;
 
 /// The query, as an object.
 pub(crate) struct Params<T>(pub(crate) T);
@@ -47,6 +48,12 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
         let media_type = content_type.and_then(|value| value.split(';').next()).map(str::trim);
         if !media_type.is_some_and(|media_type| media_type.eq_ignore_ascii_case("application/json")) {
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send JSON: Content-Type: application/json"));
+        }
+        // Who says so is told before it has come.
+        let stated = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        if stated.is_some_and(|bytes: u64| bytes > MOST_BODY as u64) {
+            let detail = format!("this takes {MOST_BODY} bytes at most");
+            return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail));
         }
         let bytes = Bytes::from_request(request, state).await.map_err(|error| unread(&error))?;
         let mut reader = serde_json::Deserializer::from_slice(&bytes);

@@ -6,6 +6,7 @@
 //! may use it.
 
 mod access;
+mod answers;
 mod assets;
 pub mod auth;
 mod extract;

@@ -174,3 +174,48 @@ fn title(status: u16) -> &'static str {
     let known = axum::http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
     known.unwrap_or("Problem")
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::routes;
+
+    use super::*;
+
+    #[test]
+    fn the_document_is_as_it_was_agreed_on() {
+        let mut document = document(&routes::operations());
+        document["info"]["version"] = "*".into();
+        insta::assert_json_snapshot!(document);
+    }
+
+    #[test]
+    fn every_operation_is_described_once_with_its_role() {
+        let operations = routes::operations();
+        let document = document(&operations);
+        let mut ids = BTreeSet::new();
+        for operation in &operations {
+            let described = &document["paths"][operation.path][operation.method.as_str().to_lowercase()];
+            assert_eq!(described["x-role"], operation.access.name(), "{}", operation.path);
+            assert!(ids.insert(described["operationId"].to_string()), "{} twice", described["operationId"]);
+            assert!(!operation.tag.is_empty() && !operation.answers.is_empty(), "{}", operation.path);
+        }
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere() {
+        fn look(value: &Value, document: &Value) {
+            match value {
+                Value::Object(fields) => {
+                    if let Some(reference) = fields.get("$ref").and_then(Value::as_str) {
+                        assert!(document.pointer(reference.trim_start_matches('#')).is_some(), "{reference}");
+                    }
+                    fields.values().for_each(|value| look(value, document));
+                }
+                Value::Array(values) => values.iter().for_each(|value| look(value, document)),
+                _ => {}
+            }
+        }
+        let document = document(&routes::operations());
+        look(&document, &document);
+    }
+}

@@ -12,6 +12,7 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use crate::access::{self, Access};
+use crate::answers;
 use crate::request;
 use crate::server::Shared;
 
@@ -48,6 +49,8 @@ pub(crate) struct Operation {
     pub(crate) answers: Vec<(u16, Given)>,
     /// Statuses of problems besides those that every operation may answer with.
     pub(crate) problems: Vec<u16>,
+    /// Its answer is the same for everybody, and kept for a moment.
+    is_shared: bool,
     router: MethodRouter<Arc<Shared>>,
 }
 
@@ -83,6 +86,7 @@ impl Operation {
             taken: Taken::Nothing,
             answers: Vec::new(),
             problems: Vec::new(),
+            is_shared: false,
             router: on(filter, handler),
         }
     }
@@ -162,6 +166,12 @@ impl Operation {
         self.answers(status, Given::Json(described::<T>))
     }
 
+    /// Answers everybody alike: the answer is kept for a moment.
+    pub(crate) fn shared(mut self) -> Self {
+        self.is_shared = true;
+        self
+    }
+
     /// Answers with nothing.
     pub(crate) fn gives_nothing(self) -> Self {
         self.answers(204, Given::Nothing)
@@ -191,6 +201,10 @@ pub(crate) fn routes(operations: Vec<Operation>, shared: &Arc<Shared>) -> Router
         let handled = match operation.taken {
             Taken::Form(_) => operation.router,
             _ => operation.router.layer(middleware::from_fn(request::in_time)),
+        };
+        let handled = match operation.is_shared {
+            true => handled.layer(middleware::from_fn_with_state(Arc::clone(shared), answers::keep)),
+            false => handled,
         };
         router.route(operation.path, handled.layer(guard))
     })

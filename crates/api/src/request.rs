@@ -74,8 +74,27 @@ pub(crate) async fn tag(request: Request, next: Next) -> Response {
     let reads = request.method() == Method::GET;
     let known = request.headers().get(header::IF_NONE_MATCH).cloned();
     let response = next.run(request).await;
-    let is_json = response.headers().get(header::CONTENT_TYPE).is_some_and(|value| value == "application/json");
-    if !reads || response.status() != StatusCode::OK || !is_json {
+    if !reads {
+        return response;
+    }
+    let mut response = tagged(response).await;
+    let tag = response.headers().get(header::ETAG).and_then(|tag| tag.to_str().ok());
+    let known = known.as_ref().and_then(|known| known.to_str().ok());
+    let is_known = tag.zip(known).is_some_and(|(tag, known)| known.split(',').any(|known| known.trim() == tag));
+    if is_known && response.status() == StatusCode::OK {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        *response.body_mut() = Body::empty();
+        response.headers_mut().remove(header::CONTENT_TYPE);
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+    }
+    response
+}
+
+/// The same with an entity tag, where it is JSON and has none.
+pub(crate) async fn tagged(response: Response) -> Response {
+    let headers = response.headers();
+    let is_json = headers.get(header::CONTENT_TYPE).is_some_and(|value| value == "application/json");
+    if response.status() != StatusCode::OK || !is_json || headers.contains_key(header::ETAG) {
         return response;
     }
     let (mut parts, body) = response.into_parts();
@@ -85,17 +104,9 @@ pub(crate) async fn tag(request: Request, next: Next) -> Response {
     if bytes.len() <= MOST_TAGGED {
         let hash = digest(&SHA256, &bytes);
         let tag = format!("\"{}\"", random::url_safe(&hash.as_ref()[..12]));
+        let tag = HeaderValue::from_str(&tag).expect("base64 in quotes is a header value");
+        parts.headers.insert(header::ETAG, tag);
         parts.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
-        if known.is_some_and(|known| known.to_str().is_ok_and(|known| known.split(',').any(|it| it.trim() == tag))) {
-            parts.status = StatusCode::NOT_MODIFIED;
-            parts.headers.remove(header::CONTENT_TYPE);
-            parts.headers.remove(header::CONTENT_LENGTH);
-            parts
-                .headers
-                .insert(header::ETAG, HeaderValue::from_str(&tag).expect("base64 in quotes is a header value"));
-            return Response::from_parts(parts, Body::empty());
-        }
-        parts.headers.insert(header::ETAG, HeaderValue::from_str(&tag).expect("base64 in quotes is a header value"));
     }
     Response::from_parts(parts, Body::from(bytes))
 }

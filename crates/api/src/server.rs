@@ -1,6 +1,7 @@
 //! The server: connections, their limits, and the routes behind them.
 
 mod connection;
+mod patient;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -20,6 +21,7 @@ use rustls::ServerConfig as TlsConfig;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Semaphore, watch};
 
+use crate::answers::Answers;
 use crate::auth::Accounts;
 use crate::feed::Feed;
 use crate::operator::Operator;
@@ -39,6 +41,9 @@ const TIDY: Duration = Duration::from_secs(60);
 
 /// Threads that wait for the store: each may hold one of its readers.
 const STORE_THREADS: usize = 4;
+
+/// Of them those that look at passwords.
+const PASSWORDS: usize = 2;
 
 /// What the server works with.
 pub struct Parts {
@@ -70,10 +75,13 @@ pub(crate) struct Shared {
     pub(crate) uploads: Arc<Uploads>,
     pub(crate) payload: Option<usize>,
     pub(crate) stream: Arc<Stream>,
-    /// Packets of alerts are cut out of captures one at a time.
+    pub(crate) answers: Answers,
+    /// Captures are read for an answer one at a time.
     pub(crate) cutting: Semaphore,
     /// Uploads that come in at once.
     pub(crate) receiving: Semaphore,
+    /// Who shows a password waits here for others who do, not on a thread that somebody else could use.
+    passwords: Semaphore,
     pub(crate) openapi: axum::body::Bytes,
     /// Cookies are for encrypted connections only.
     pub(crate) is_encrypted: bool,
@@ -86,6 +94,15 @@ impl Shared {
             None => Ok(Arc::clone(&self.store)),
             Some(job) => self.uploads.store_of(job),
         }
+    }
+
+    /// Does what looks at a password.
+    pub(crate) async fn with_password<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let _turn = self.passwords.acquire().await;
+        self.blocking(work).await
     }
 
     /// Does what may wait for a disk or takes long, away from the threads that serve connections.
@@ -145,8 +162,10 @@ impl Server {
             uploads,
             payload: parts.payload,
             stream,
+            answers: Answers::default(),
             cutting: Semaphore::new(1),
             receiving: Semaphore::new(UPLOADS_AT_ONCE),
+            passwords: Semaphore::new(PASSWORDS),
             openapi: document.into(),
             is_encrypted: tls.is_some(),
         });

@@ -3,10 +3,11 @@
 use std::collections::{HashMap, VecDeque};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lapwing_capture::Filter;
 use lapwing_detect::packets::{Method, Pattern};
@@ -29,6 +30,9 @@ const MOST_TOGETHER: u64 = 8;
 
 /// Frames of one capture that are looked at: what unpacks to more is not read to its end.
 const MOST_FRAMES: u64 = 50_000_000;
+
+/// How long one is looked at: what unpacks to far more than it is would keep those behind it waiting for hours.
+const LONGEST: Duration = Duration::from_secs(30 * 60);
 
 /// Stores of uploads that stay open.
 const MOST_OPEN: usize = 4;
@@ -56,6 +60,8 @@ pub(crate) struct Uploads {
 struct State {
     /// What stops those that wait or are looked at.
     controls: HashMap<String, Arc<Control>>,
+    /// How many come in, each of which may take as much room as one may.
+    coming: usize,
     open: VecDeque<(String, Arc<Store>)>,
 }
 
@@ -71,9 +77,26 @@ pub(crate) struct Look {
     pub(crate) judging: String,
 }
 
-/// An upload that has come in, and is to be looked at.
-pub(crate) struct Incoming {
+/// The place of an upload that comes in: of one that does not come whole nothing stays, however its coming ends.
+pub(crate) struct Coming {
+    uploads: Arc<Uploads>,
     pub(crate) id: String,
+    pub(crate) path: PathBuf,
+    has_come: bool,
+}
+
+impl Drop for Coming {
+    fn drop(&mut self) {
+        self.uploads.state().coming -= 1;
+        if !self.has_come {
+            self.uploads.give_up(&self.id);
+        }
+    }
+}
+
+/// An upload that has come in, and is to be looked at.
+#[derive(Default)]
+pub(crate) struct Incoming {
     pub(crate) name: String,
     pub(crate) bytes: u64,
     pub(crate) filter: Option<String>,
@@ -124,16 +147,20 @@ impl Uploads {
     }
 
     /// Makes room for one more: its name, and the file that its bytes go to.
-    pub(crate) fn receive(&self) -> Result<(String, PathBuf), Problem> {
+    pub(crate) fn receive(self: &Arc<Self>) -> Result<Coming, Problem> {
         let taken: u64 = self.store.uploads()?.iter().map(|upload| upload.bytes).sum();
-        if taken + self.most_bytes > MOST_TOGETHER * self.most_bytes {
+        let mut state = self.state();
+        if taken + (state.coming as u64 + 1) * self.most_bytes > MOST_TOGETHER * self.most_bytes {
             return Err(Problem::conflict("the uploads that are kept leave no room; remove some first"));
         }
+        state.coming += 1;
+        drop(state);
         let id = crate::random::hex(8);
         let folder = self.folder.join(&id);
+        let coming = Coming { uploads: Arc::clone(self), id, path: folder.join(CAPTURE), has_come: false };
         let made = make_private(&self.folder).and_then(|()| make_private(&folder));
         made.map_err(|error| Problem::unavailable(format!("the upload cannot be kept: {error}")))?;
-        Ok((id.clone(), folder.join(CAPTURE)))
+        Ok(coming)
     }
 
     /// Lets go of what came of an upload that failed.
@@ -143,7 +170,7 @@ impl Uploads {
     }
 
     /// Has an upload looked at when its turn comes.
-    pub(crate) fn submit(&self, incoming: Incoming) -> Result<Job, Problem> {
+    pub(crate) fn submit(&self, mut coming: Coming, incoming: Incoming) -> Result<Job, Problem> {
         if let Some(filter) = incoming.filter.as_deref() {
             Filter::new(filter).map_err(|error| Problem::bad_request(format!("filter: {error}")))?;
         }
@@ -153,7 +180,8 @@ impl Uploads {
             return Err(Problem::bad_request(format!("model: '{model}' is not at hand")));
         }
         let now = crate::now();
-        let Incoming { id, name, bytes, filter, model, by } = incoming;
+        let Incoming { name, bytes, filter, model, by } = incoming;
+        let id = coming.id.clone();
         let upload = Upload {
             id: id.clone(),
             name,
@@ -169,6 +197,7 @@ impl Uploads {
             summary: None,
         };
         self.store.add_upload(&upload)?;
+        coming.has_come = true;
         self.state().controls.insert(id.clone(), Arc::default());
         let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         if queue.as_ref().is_none_or(|queue| queue.send(id).is_err()) {
@@ -240,13 +269,19 @@ impl Uploads {
         look.ok_or_else(|| Problem::not_found("nothing is known of this upload's packets"))
     }
 
-    /// The packets of an upload behind the one of that index.
-    pub(crate) fn packets(&self, id: &str, query: &PacketQuery, after: u64) -> Result<PacketPage, Problem> {
+    /// The packets of an upload behind the one of that index, as far as `control` lets it look.
+    pub(crate) fn packets(
+        &self,
+        id: &str,
+        query: &PacketQuery,
+        after: u64,
+        control: &Control,
+    ) -> Result<PacketPage, Problem> {
         let upload = self.done(id)?;
         let method = Method::from_key(&self.look(id)?.method);
         let within = upload.filter.as_deref().and_then(|text| Filter::new(text).ok());
         let path = self.folder.join(&upload.id).join(CAPTURE);
-        let read = packets(&path, within.as_ref(), method, query, after);
+        let read = packets(&path, within.as_ref(), method, query, after, control);
         read.map_err(|error| Problem::unavailable(format!("the capture cannot be read: {error}")))
     }
 
@@ -287,6 +322,10 @@ impl Uploads {
                 self.look_at(upload, &control, stream);
             }
             self.state().controls.remove(&id);
+            // It may have been removed while it was looked at, and something written after that.
+            if matches!(self.store.upload(&id), Err(StoreError::NotFound { .. })) {
+                self.forget(&id);
+            }
         }
     }
 
@@ -294,8 +333,13 @@ impl Uploads {
         upload.state = UploadState::Running;
         self.note(&upload, stream);
         let found = {
-            let _watch = Watchdog::start(Arc::clone(control), upload.clone(), Arc::clone(stream));
-            if control.stopped() { Ok(None) } else { self.find(&upload, control) }
+            let watch = Watchdog::start(Arc::clone(control), upload.clone(), Arc::clone(stream));
+            let found = if control.stopped() { Ok(None) } else { self.find(&upload, control) };
+            if matches!(found, Ok(None)) && watch.late.load(Ordering::Relaxed) {
+                Err(format!("it takes more than {} minutes to read", LONGEST.as_secs() / 60))
+            } else {
+                found
+            }
         };
         upload.ended = Some(crate::now());
         match found {
@@ -392,12 +436,29 @@ fn make_private(folder: &Path) -> std::io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
-fn stop(control: &Control) {
-    control.stop_flag().store(true, std::sync::atomic::Ordering::Relaxed);
+/// Ends what somebody waited for who does no longer.
+#[derive(Default)]
+pub(crate) struct Wanted(Arc<Control>);
+
+impl Wanted {
+    pub(crate) fn control(&self) -> Arc<Control> {
+        Arc::clone(&self.0)
+    }
 }
 
-/// Tells how far one has come, as long as it lives.
+impl Drop for Wanted {
+    fn drop(&mut self) {
+        stop(&self.0);
+    }
+}
+
+fn stop(control: &Control) {
+    control.stop_flag().store(true, Ordering::Relaxed);
+}
+
+/// Tells how far one has come, as long as it lives, and ends what takes too long.
 struct Watchdog {
+    late: Arc<AtomicBool>,
     /// Its end ends the thread.
     _alive: Sender<()>,
 }
@@ -405,13 +466,19 @@ struct Watchdog {
 impl Watchdog {
     fn start(control: Arc<Control>, upload: Upload, stream: Arc<Stream>) -> Self {
         let (alive, over) = channel::<()>();
+        let (late, begun) = (Arc::new(AtomicBool::new(false)), Instant::now());
+        let is_late = Arc::clone(&late);
         thread::spawn(move || {
-            while over.recv_timeout(EVERY) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+            while over.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
+                if begun.elapsed() > LONGEST {
+                    is_late.store(true, Ordering::Relaxed);
+                    stop(&control);
+                }
                 let position = control.position();
                 let progress = position.total.map(|total| (position.read as f64 / total.max(1) as f64).min(1.0));
                 stream.tell(json!({ "type": "job", "job": Job::new(upload.clone(), progress) }));
             }
         });
-        Self { _alive: alive }
+        Self { late, _alive: alive }
     }
 }

@@ -2,7 +2,7 @@
 //! `benches/store.py` runs it.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
 use lapwing_alert::{AlertConfig, Merger};
@@ -152,8 +152,14 @@ fn device_record(host: u64) -> DeviceRecord {
 }
 
 fn at(seconds: u64) -> Timestamp {
-    Timestamp::from_seconds(1_700_006_400 + seconds as i64)
+    Timestamp::from_seconds(*BEGIN + seconds as i64)
 }
+
+/// When the month begins: so that it ends when `LAPWING_BENCH_STORE_END` says, in seconds of Unix time.
+static BEGIN: LazyLock<i64> = LazyLock::new(|| {
+    let end = std::env::var("LAPWING_BENCH_STORE_END").ok().and_then(|end| end.parse::<i64>().ok());
+    end.map_or(1_700_006_400, |end| end - (DAYS * DAY) as i64)
+});
 
 /// Well-mixed bits of a number (SplitMix64).
 fn mixed(seed: u64) -> u64 {

@@ -41,6 +41,7 @@ pub(super) fn operations() -> Vec<Operation> {
         Operation::get("/api/v1/alerts", viewer, "Alerts, the latest first", list)
             .query::<AlertFilter>()
             .gives::<Listed<AlertView>>(200)
+            .shared()
             .problem(404),
         Operation::get("/api/v1/alerts/{id}", viewer, "One alert, with what became of it", show)
             .query::<OfJob>()

@@ -144,7 +144,7 @@ async fn login(
 ) -> Result<Response, Problem> {
     no_other_site(&headers)?;
     let agent = agent(&headers);
-    let opened = shared.blocking(move |shared| {
+    let opened = shared.with_password(move |shared| {
         let client = Client { address: peer.ip(), user_agent: &agent };
         Ok(shared.accounts.log_in(&login.username, &login.password, client, crate::now())?)
     });
@@ -234,7 +234,7 @@ async fn password(
         let client = Client { address: peer.ip(), user_agent: &agent };
         Ok(shared.accounts.change_password(&caller, &change.current, &change.new, client, crate::now())?)
     };
-    shared.blocking(changed).await?;
+    shared.with_password(changed).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -272,7 +272,7 @@ async fn setup(
 ) -> Result<Response, Problem> {
     no_other_site(&headers)?;
     let agent = agent(&headers);
-    let opened = shared.blocking(move |shared| {
+    let opened = shared.with_password(move |shared| {
         let Setup { code, username, password } = setup;
         let client = Client { address: peer.ip(), user_agent: &agent };
         Ok(shared.accounts.set_up(&code, &username, &password, client, crate::now())?)

@@ -28,6 +28,7 @@ pub(super) fn operations() -> Vec<Operation> {
         Operation::get("/api/v1/devices", viewer, "Devices, the one seen last first", list)
             .query::<DeviceFilter>()
             .gives::<Listed<DeviceView>>(200)
+            .shared()
             .problem(404),
         Operation::get("/api/v1/devices/{id}", viewer, "One device, with what is normal for it and what is not", show)
             .gives::<DevicePage>(200),

@@ -23,6 +23,7 @@ pub(super) fn operations() -> Vec<Operation> {
     [Operation::get("/api/v1/flows", viewer, "Flows that ended, in Zeek's columns, the latest first", list)
         .query::<FlowFilter>()
         .gives::<Listed<FlowRow>>(200)
+        .shared()
         .problem(404)]
     .map(|operation| operation.tag("Traffic"))
     .into()

@@ -33,6 +33,7 @@ pub(super) fn operations() -> Vec<Operation> {
     vec![
         Operation::get("/api/v1/overview", Access::Role(Role::Viewer), "What happens now, at a glance", overview)
             .gives::<Overview>(200)
+            .shared()
             .tag("Overview"),
     ]
 }

@@ -18,6 +18,7 @@ use crate::extract::{Answer, Params};
 use crate::operation::Operation;
 use crate::problem::Problem;
 use crate::server::Shared;
+use crate::uploads::Wanted;
 use crate::view::{All, Listed};
 
 pub(super) fn operations() -> Vec<Operation> {
@@ -78,10 +79,15 @@ async fn list(State(shared): State<Arc<Shared>>, Params(asked): Params<PacketFil
     };
     let place = |text: &str| text.parse::<u64>().ok();
     let cursor = named("cursor", asked.cursor.as_deref(), place)?;
+    let job = asked.job.filter(|job| !job.is_empty());
+    // Long captures take long to read: others are to have their answers meanwhile.
+    let _turn = if job.is_some() { Some(shared.cutting.acquire().await) } else { None };
+    let wanted = Wanted::default();
+    let control = wanted.control();
     let found = shared.blocking(move |shared| {
-        let page = match asked.job.filter(|job| !job.is_empty()) {
+        let page = match job {
             None => shared.tap.packets(&query, cursor),
-            Some(job) => shared.uploads.packets(&job, &query, cursor.unwrap_or(0))?,
+            Some(job) => shared.uploads.packets(&job, &query, cursor.unwrap_or(0), &control)?,
         };
         Ok(Listed::new(page.packets, page.next.map(|next| next.to_string())))
     });

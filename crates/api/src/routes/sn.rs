@@ -27,13 +27,16 @@ pub(super) fn operations() -> Vec<Operation> {
     let sentrynet = [
         Operation::get("/api/v1/traffic", viewer, "The latest flows, oldest first", traffic)
             .query::<Limit>()
-            .gives::<Traffic>(200),
-        Operation::get("/api/v1/stats", viewer, "What was seen since the start", stats).gives::<Stats>(200),
+            .gives::<Traffic>(200)
+            .shared(),
+        Operation::get("/api/v1/stats", viewer, "What was seen since the start", stats).gives::<Stats>(200).shared(),
         Operation::get("/api/v1/top-ips", viewer, "Who sent most since the start", top_ips)
             .query::<TopLimit>()
-            .gives::<All<TopIp>>(200),
+            .gives::<All<TopIp>>(200)
+            .shared(),
         Operation::get("/api/v1/attack-summary", viewer, "Alerts since the start by attack", attack_summary)
-            .gives::<AttackSummary>(200),
+            .gives::<AttackSummary>(200)
+            .shared(),
         Operation::get("/api/v1/response/status", viewer, "What is blocked: nothing, yet", response_status)
             .gives::<ResponseStatus>(200),
         Operation::post("/api/v1/response/unblock/{ip}", analyst, "Unblock an address: none is blocked, yet", unblock)
@@ -259,7 +262,9 @@ struct Stopped {
 async fn stop_monitor(State(shared): State<Arc<Shared>>, Caller(caller): Caller) -> Answer<Stopped> {
     let stopped = shared.blocking(move |shared| {
         let before = shared.operator.source();
-        let captures = shared.operator.captures();
+        // A capture that is replayed was there before.
+        let saves = before.kind == SourceKind::Interface;
+        let captures = if saves { shared.operator.captures() } else { Vec::new() };
         let after = shared.operator.stop();
         shared.store.note(Change { who: &caller.username, at: crate::now() }, "source stopped", "", "")?;
         let name = |path: &std::path::PathBuf| path.file_name().map(|name| name.to_string_lossy().into_owned());

@@ -24,6 +24,7 @@ pub(super) fn operations() -> Vec<Operation> {
         Operation::put("/api/v1/source", admin, "Watch something else", choose)
             .takes::<SourceChoice>()
             .gives::<SourceStatus>(200)
+            .problem(404)
             .problem(409),
         Operation::delete("/api/v1/source", admin, "Stop watching", stop).gives::<SourceStatus>(200),
         Operation::get("/api/v1/coverage", viewer, "What was and was not seen", coverage).gives::<Coverage>(200),

@@ -30,16 +30,20 @@ pub(super) fn operations() -> Vec<Operation> {
     [
         Operation::get("/api/v1/statistics/traffic", viewer, "What moved, over time", traffic)
             .query::<Span>()
-            .gives::<Series<TrafficPoint>>(200),
+            .gives::<Series<TrafficPoint>>(200)
+            .shared(),
         Operation::get("/api/v1/statistics/alerts", viewer, "Alerts by severity, over time", alerts)
             .query::<Span>()
-            .gives::<Series<AlertPoint>>(200),
+            .gives::<Series<AlertPoint>>(200)
+            .shared(),
         Operation::get("/api/v1/statistics/talkers", viewer, "Who sent and received most", talkers)
             .query::<TalkerSpan>()
-            .gives::<All<TalkerView>>(200),
+            .gives::<All<TalkerView>>(200)
+            .shared(),
         Operation::get("/api/v1/alerts/counts", viewer, "Alerts counted by what they have in common", counts)
             .query::<Grouped>()
-            .gives::<All<Count>>(200),
+            .gives::<All<Count>>(200)
+            .shared(),
     ]
     .map(|operation| operation.tag("Statistics").problem(404))
     .into()

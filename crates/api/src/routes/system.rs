@@ -123,7 +123,7 @@ async fn add_account(
     Caller(caller): Caller,
     Body(new): Body<NewAccount>,
 ) -> Result<Given<AccountName>, Problem> {
-    let made = shared.blocking(move |shared| {
+    let made = shared.with_password(move |shared| {
         let change = Change { who: &caller.username, at: crate::now() };
         shared.accounts.add(&new.username, &new.password, new.role, change)?;
         Ok(AccountName { username: new.username })
@@ -158,7 +158,7 @@ async fn change_account(
         let AccountChange { role, password, disabled } = wanted;
         Ok(shared.accounts.change(&username, role, password.as_deref(), disabled, change)?)
     };
-    shared.blocking(changed).await?;
+    shared.with_password(changed).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

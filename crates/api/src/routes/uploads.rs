@@ -10,6 +10,7 @@ use axum::extract::multipart::{Field, Multipart, MultipartError, MultipartReject
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use lapwing_detect::packets::Pattern;
+use lapwing_engine::Control;
 use lapwing_engine::packets::{PacketQuery, PacketRecord, Survey};
 use lapwing_store::{Change, UploadState};
 use schemars::JsonSchema;
@@ -23,7 +24,7 @@ use crate::extract::{Answer, Named};
 use crate::operation::Operation;
 use crate::problem::Problem;
 use crate::server::Shared;
-use crate::uploads::Incoming;
+use crate::uploads::{Incoming, Wanted};
 use crate::view::All;
 use crate::view::job::Job;
 
@@ -125,21 +126,10 @@ async fn receive(
     let _room = shared.receiving.try_acquire().map_err(|_| {
         Problem::too_many("others hand in captures just now; try again in a moment", Duration::from_secs(5))
     })?;
-    let (id, path) = shared.blocking(|shared| shared.uploads.receive()).await?;
-    let mut incoming = Incoming { id: id.clone(), name: String::new(), bytes: 0, filter: None, model: None, by };
-    let received = match take_form(form, &path, &mut incoming, shared.uploads.most_bytes()).await {
-        Ok(()) => shared.blocking(move |shared| shared.uploads.submit(incoming)).await,
-        Err(problem) => Err(problem),
-    };
-    if received.is_err() {
-        let _ = shared
-            .blocking(move |shared| {
-                shared.uploads.give_up(&id);
-                Ok(())
-            })
-            .await;
-    }
-    received
+    let coming = shared.blocking(|shared| shared.uploads.receive()).await?;
+    let mut incoming = Incoming { by, ..Incoming::default() };
+    take_form(form, &coming.path, &mut incoming, shared.uploads.most_bytes()).await?;
+    shared.blocking(move |shared| shared.uploads.submit(coming, incoming)).await
 }
 
 async fn take_form(mut form: Multipart, path: &Path, incoming: &mut Incoming, most: u64) -> Result<(), Problem> {
@@ -285,16 +275,19 @@ async fn upload_pcap(
                 _ => tokio::time::sleep(Duration::from_millis(100)).await,
             }
         };
-        shared.blocking(move |shared| uploaded(shared, &id, job)).await
+        let _turn = shared.cutting.acquire().await;
+        let wanted = Wanted::default();
+        let control = wanted.control();
+        shared.blocking(move |shared| uploaded(shared, &id, job, &control)).await
     };
     uploaded.await.map(Json).map_err(Problem::with_error)
 }
 
-fn uploaded(shared: &Shared, id: &str, job: Job) -> Result<Uploaded, Problem> {
+fn uploaded(shared: &Shared, id: &str, job: Job, control: &Control) -> Result<Uploaded, Problem> {
     let look = shared.uploads.look(id)?;
     let read = |only_anomalies| {
         let query = PacketQuery { limit: Survey::PACKETS, only_anomalies, ..PacketQuery::default() };
-        let page = shared.uploads.packets(id, &query, 0)?;
+        let page = shared.uploads.packets(id, &query, 0, control)?;
         Ok::<Vec<Seen>, Problem>(page.packets.into_iter().map(Seen::from).collect())
     };
     let packets = read(false)?;

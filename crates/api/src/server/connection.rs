@@ -18,6 +18,8 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
+use super::patient::Patient;
+
 /// Connections at once.
 const MOST: usize = 1_024;
 
@@ -26,6 +28,9 @@ const MOST_OF_ONE: usize = 512;
 
 /// How long the head of a request may take, and a handshake.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a client may take not a byte of what it asked for.
+const SLOWEST: Duration = Duration::from_secs(30);
 
 /// How long open connections have when the server stops.
 const FAREWELL: Duration = Duration::from_millis(1_500);
@@ -139,7 +144,7 @@ async fn answer(
         .timer(TokioTimer::new())
         .header_read_timeout(PATIENCE)
         .max_buf_size(64 << 10)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(Patient::new(stream, SLOWEST)), service)
         .with_upgrades();
     tokio::pin!(connection);
     tokio::select! {
