@@ -39,7 +39,7 @@ export async function startServer(speed = 20) {
   let printed = "";
   const ended = new Promise((resolve) => child.once("exit", resolve));
   const link = await new Promise((resolve, reject) => {
-    const late = setTimeout(() => reject(new Error(`no set-up link within 20 s; printed: ${printed}`)), 20_000);
+    const late = setTimeout(() => reject(new Error(`no set-up link within a minute; printed: ${printed}`)), 60_000);
     const read = (chunk) => {
       printed += chunk;
       const found = /https?:\/\/\S+\/#\/setup\?code=[^\s"']+/.exec(printed);
