@@ -69,11 +69,9 @@ struct State {
     written: (i64, usize),
     news: News,
     flows: u64,
-    alerts: u64,
     hosts: Top<IpAddr>,
     ports: Top<u16>,
     protocols: BTreeMap<&'static str, (u64, u64)>,
-    attacks: BTreeMap<String, u64>,
     seconds: VecDeque<Second>,
     /// Frames are counted elsewhere, and flows need not be.
     framed: bool,
@@ -183,10 +181,9 @@ impl Feed {
         state.seconds.iter().skip(state.seconds.len().saturating_sub(limit)).copied().collect()
     }
 
-    /// Flows that ended and alerts that opened.
-    pub(crate) fn totals(&self) -> (u64, u64) {
-        let state = self.state();
-        (state.flows, state.alerts)
+    /// Flows that ended.
+    pub(crate) fn connections(&self) -> u64 {
+        self.state().flows
     }
 
     /// Who sent most.
@@ -215,23 +212,18 @@ impl Feed {
         (weeks * 7.0 >= 1.0).then(|| state.anomalies as f64 / weeks)
     }
 
-    /// Alerts by attack.
-    pub(crate) fn attacks(&self) -> BTreeMap<String, u64> {
-        self.state().attacks.clone()
-    }
-
     /// Flows and bytes by transport.
     pub(crate) fn protocols(&self) -> Vec<(&'static str, u64, u64)> {
         self.state().protocols.iter().map(|(name, (flows, bytes))| (*name, *flows, *bytes)).collect()
     }
 
+    /// What of them flows say; the store knows the alerts.
     pub(crate) fn stats(&self) -> Stats {
         let top_ips = self.top_hosts(10);
         let state = self.state();
         let ports = state.ports.largest(10, |counted| counted.count);
         Stats {
             total_traffic: state.flows,
-            total_alerts: state.alerts,
             top_ips,
             top_ports: ports.into_iter().map(|(port, counted)| TopPort { port, count: counted.count }).collect(),
             protocol_distribution: state
@@ -239,7 +231,6 @@ impl Feed {
                 .iter()
                 .map(|(name, (flows, _))| ((*name).to_owned(), *flows))
                 .collect(),
-            attack_distribution: state.attacks.clone(),
             bytes_over_time: state
                 .seconds
                 .iter()
@@ -250,6 +241,7 @@ impl Feed {
                     packets: second.packets,
                 })
                 .collect(),
+            ..Stats::default()
         }
     }
 }
@@ -272,9 +264,7 @@ impl State {
             self.names.pop_front().and_then(|uid| self.named.remove(&uid));
         }
         if alert.is_new() {
-            self.alerts += 1;
             self.anomalies += u64::from(alert.kind == ANOMALY);
-            *self.attacks.entry(name).or_default() += 1;
             let now = self.now.unwrap_or(alert.last_seen);
             self.second(now).alerts += 1;
         }

@@ -22,7 +22,7 @@ use crate::auth::{AuthError, Identity};
 use crate::extract::Params;
 use crate::feed::{MOST_SECONDS, Second};
 use crate::problem::Problem;
-use crate::routes::{self, overview};
+use crate::routes::{self, overview, sn};
 use crate::server::Shared;
 use crate::view::sn::{AgentStatus, ResponseStatus};
 use crate::view::time;
@@ -175,7 +175,7 @@ pub(crate) async fn publish(shared: Arc<Shared>) {
                 "alerts": news.alerts,
                 "left_out": news.left_out,
                 "auto_actions": [],
-                "stats": shared.feed.stats(),
+                "stats": sn::standing(shared)?,
                 "response_status": ResponseStatus::none(),
                 "second": seconds.last(),
                 "seconds": seconds,
@@ -383,7 +383,7 @@ async fn init(shared: &Arc<Shared>, sequence: u64, gap: bool) -> Result<String, 
             "sequence": sequence,
             "gap": gap,
             "history": shared.feed.entries(50),
-            "stats": shared.feed.stats(),
+            "stats": sn::standing(shared)?,
             "alerts": overview::latest_alerts(shared, 20)?,
             "agent_status": AgentStatus::default(),
             "response_status": ResponseStatus::none(),

@@ -23,7 +23,7 @@ pub(super) struct SetupCode {
 impl SetupCode {
     pub(super) fn new(now: Timestamp) -> Result<Self, AuthError> {
         // Letters and digits that are not taken for one another, in groups: somebody may have to type it. 120 bits.
-        const LETTERS: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyz23456789_";
+        const LETTERS: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyz023456789";
         let mut code = String::new();
         for (place, byte) in random::<24>()?.into_iter().enumerate() {
             if place > 0 && place % 6 == 0 {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use lapwing_detect::Severity;
-use lapwing_store::{AlertQuery, Change, DeviceAlerts, DeviceQuery, DeviceRecord, DeviceWords, TimeRange};
+use lapwing_store::{AlertQuery, Change, DeviceAlerts, DeviceQuery, DeviceRecord, DeviceWords, StoreError, TimeRange};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -116,9 +116,21 @@ fn view(shared: &Shared, record: DeviceRecord) -> Result<DeviceView, Problem> {
     Ok(DeviceView::new(record, alerts.unwrap_or_default()))
 }
 
+/// The device of that id, or the one that had that address last: alerts name devices so.
+fn device(shared: &Shared, id: &str) -> Result<DeviceRecord, Problem> {
+    match shared.store.device(id) {
+        Err(StoreError::NotFound { what, id }) => {
+            let query = DeviceQuery { device: Some(id.clone()), limit: Some(1), ..DeviceQuery::default() };
+            let found = shared.store.devices(&query)?.items.pop();
+            Ok(found.ok_or(StoreError::NotFound { what, id })?)
+        }
+        found => Ok(found?),
+    }
+}
+
 async fn show(State(shared): State<Arc<Shared>>, Named(id): Named) -> Answer<DevicePage> {
     let found = shared.blocking(move |shared| {
-        let record = shared.store.device(&id)?;
+        let record = device(shared, &id)?;
         let mut alerts = Vec::new();
         for address in record.addresses.iter().chain([&record.id]) {
             let query = AlertQuery { device: Some(address.clone()), limit: Some(MOST_ALERTS), ..AlertQuery::default() };
@@ -160,7 +172,8 @@ async fn describe(
     let described = shared.blocking(move |shared| {
         let change = Change { who: &caller.username, at: crate::now() };
         let words = DeviceWords { name: words.name.as_deref(), note: words.note.as_deref() };
-        let record = shared.store.describe_device(&id, words, change)?;
+        let known = device(shared, &id)?.id;
+        let record = shared.store.describe_device(&known, words, change)?;
         view(shared, record)
     });
     described.await.map(Json)

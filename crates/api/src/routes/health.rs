@@ -57,7 +57,7 @@ struct Standing {
     model_trained: bool,
     /// Flows since the start.
     connections: u64,
-    /// Alerts since the start.
+    /// Alerts that are kept.
     total_alerts: u64,
     /// Addresses blocked now.
     blocked_ips: u64,
@@ -67,8 +67,13 @@ struct Standing {
 
 async fn health(State(shared): State<Arc<Shared>>, identity: Option<Extension<Identity>>) -> Json<Health> {
     let source = shared.operator.source();
+    let total_alerts = match &identity {
+        // Where the store does not answer, the status says so.
+        Some(_) => shared.blocking(|shared| Ok(shared.store.total_alerts()?)).await.unwrap_or_default(),
+        None => 0,
+    };
     let more = identity.map(|_| {
-        let (connections, total_alerts) = shared.feed.totals();
+        let connections = shared.feed.connections();
         Standing {
             zeek_live: source.kind == SourceKind::Zeek && source.state == SourceState::Running,
             auto_response: false,

@@ -8,7 +8,7 @@ mod flows;
 mod health;
 pub(crate) mod overview;
 pub(crate) mod packets;
-mod sn;
+pub(crate) mod sn;
 mod sources;
 mod statistics;
 mod suppressions;

@@ -11,6 +11,7 @@ use lapwing_store::{AlertQuery, OpenAlerts};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::sn;
 use crate::access::Access;
 use crate::auth::Role;
 use crate::extract::Answer;
@@ -55,7 +56,7 @@ pub(crate) struct Overview {
     rates: Rates,
     /// The last five minutes, oldest first.
     seconds: Vec<SecondView>,
-    /// Alerts since the start by attack, most first.
+    /// Alerts that are kept by attack, most first.
     attack_shares: Vec<Share>,
     /// Flows since the start by transport, most bytes first.
     protocol_shares: Vec<ProtocolShare>,
@@ -240,8 +241,7 @@ pub(crate) fn build(shared: &Shared) -> Result<Overview, Problem> {
         flows: host.conns,
         host: host.ip,
     });
-    let mut attacks: Vec<Share> =
-        shared.feed.attacks().into_iter().map(|(name, count)| Share { name, count }).collect();
+    let mut attacks: Vec<Share> = sn::attacks(shared)?.into_iter().map(|(name, count)| Share { name, count }).collect();
     attacks.sort_by(|left, right| right.count.cmp(&left.count).then_with(|| left.name.cmp(&right.name)));
     let mut protocols: Vec<ProtocolShare> = shared
         .feed

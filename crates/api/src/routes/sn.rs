@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use lapwing_store::Change;
+use lapwing_store::{AlertGroup, AlertQuery, Change};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +19,7 @@ use crate::operator::{DetectionChoice, SourceChoice, SourceKind};
 use crate::problem::Problem;
 use crate::server::Shared;
 use crate::view::All;
+use crate::view::alert::attack_name;
 use crate::view::sn::{AgentStatus, Entry, ResponseStatus, Stats, TopIp};
 
 pub(super) fn operations() -> Vec<Operation> {
@@ -34,7 +35,7 @@ pub(super) fn operations() -> Vec<Operation> {
             .query::<TopLimit>()
             .gives::<All<TopIp>>(200)
             .shared(),
-        Operation::get("/api/v1/attack-summary", viewer, "Alerts since the start by attack", attack_summary)
+        Operation::get("/api/v1/attack-summary", viewer, "Alerts that are kept, by attack", attack_summary)
             .gives::<AttackSummary>(200)
             .shared(),
         Operation::get("/api/v1/response/status", viewer, "What is blocked: nothing, yet", response_status)
@@ -78,8 +79,24 @@ async fn traffic(State(shared): State<Arc<Shared>>, Params(asked): Params<Limit>
     Ok(Json(Traffic { count: data.len(), data }))
 }
 
-async fn stats(State(shared): State<Arc<Shared>>) -> Json<Stats> {
-    Json(shared.feed.stats())
+async fn stats(State(shared): State<Arc<Shared>>) -> Answer<Stats> {
+    shared.blocking(standing).await.map(Json)
+}
+
+/// What was seen since the start, and all alerts that are kept.
+pub(crate) fn standing(shared: &Shared) -> Result<Stats, Problem> {
+    let attack_distribution = attacks(shared)?;
+    let total_alerts = attack_distribution.values().sum();
+    Ok(Stats { total_alerts, attack_distribution, ..shared.feed.stats() })
+}
+
+/// The alerts that are kept, by attack.
+pub(crate) fn attacks(shared: &Shared) -> Result<BTreeMap<String, u64>, Problem> {
+    let mut attacks = BTreeMap::new();
+    for (kind, count) in shared.store.count_alerts(&AlertQuery::default(), AlertGroup::Kind)? {
+        *attacks.entry(attack_name(&kind).to_owned()).or_default() += count;
+    }
+    Ok(attacks)
 }
 
 /// How many hosts.
@@ -104,9 +121,10 @@ struct AttackSummary {
     total_alerts: u64,
 }
 
-async fn attack_summary(State(shared): State<Arc<Shared>>) -> Json<AttackSummary> {
-    let (_, total_alerts) = shared.feed.totals();
-    Json(AttackSummary { attack_distribution: shared.feed.attacks(), total_alerts })
+async fn attack_summary(State(shared): State<Arc<Shared>>) -> Answer<AttackSummary> {
+    let attack_distribution = shared.blocking(attacks).await?;
+    let total_alerts = attack_distribution.values().sum();
+    Ok(Json(AttackSummary { attack_distribution, total_alerts }))
 }
 
 async fn response_status() -> Json<ResponseStatus> {

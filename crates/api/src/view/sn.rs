@@ -84,7 +84,7 @@ pub(crate) struct SecondBytes {
 pub(crate) struct Stats {
     /// Flows that ended.
     pub(crate) total_traffic: u64,
-    /// Alerts that opened.
+    /// Alerts that are kept, of earlier runs too.
     pub(crate) total_alerts: u64,
     /// Who sent most, at most ten.
     pub(crate) top_ips: Vec<TopIp>,
@@ -92,7 +92,7 @@ pub(crate) struct Stats {
     pub(crate) top_ports: Vec<TopPort>,
     /// Flows by transport.
     pub(crate) protocol_distribution: BTreeMap<String, u64>,
-    /// Alerts by attack.
+    /// They by attack.
     pub(crate) attack_distribution: BTreeMap<String, u64>,
     /// The last 30 seconds of capture time.
     pub(crate) bytes_over_time: Vec<SecondBytes>,
