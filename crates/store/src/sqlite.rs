@@ -42,6 +42,7 @@ impl Sqlite {
         // made it grow to is given back.
         writer.pragma_update(None, "wal_autocheckpoint", 256).map_err(refused)?;
         writer.pragma_update(None, "journal_size_limit", 1 << 20).map_err(refused)?;
+        keep_to_itself(&writer).map_err(refused)?;
         Ok(Self { path: path.to_owned(), writer: Mutex::new(writer), readers: Mutex::default() })
     }
 
@@ -61,6 +62,7 @@ impl Sqlite {
         reader.busy_timeout(PATIENCE).map_err(explain)?;
         // Pages are read where the system caches them.
         reader.pragma_update(None, "mmap_size", 256 << 20).map_err(explain)?;
+        keep_to_itself(&reader).map_err(explain)?;
         Ok(reader)
     }
 
@@ -69,6 +71,11 @@ impl Sqlite {
     pub(crate) fn limit_pages(&self, pages: i64) {
         self.writer().pragma_update(None, "max_page_count", pages).unwrap();
     }
+}
+
+/// What is sorted and grouped stays in memory: a program in a sandbox may not write among the system's temporary files.
+fn keep_to_itself(connection: &Connection) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "temp_store", "MEMORY")
 }
 
 impl Database for Sqlite {
