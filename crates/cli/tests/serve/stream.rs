@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tungstenite::client::IntoClientRequest;
 use tungstenite::{HandshakeError, Message, WebSocket};
 
-use crate::server::{Server, fields};
+use crate::server::{Asked, Server, fields};
 
 /// What the server says to whoever listens.
 struct Listener(WebSocket<TcpStream>);
@@ -189,4 +189,38 @@ fn the_stream_is_for_those_who_have_logged_in() {
     assert_eq!(refused(""), Some(403), "no page of ours, no token");
     let viewer = server.account("viewer");
     assert_eq!(refused(&viewer), None);
+}
+
+#[test]
+fn packets_come_to_whoever_subscribes_and_only_those_that_are_wanted() {
+    let server = Server::start();
+    let mut listener = Listener::new(&server, "");
+    listener.next("init");
+    listener.say("{\"type\":\"subscribe\",\"packets\":true,\"filter\":\"tcp port\"}");
+    assert!(listener.next("error")["detail"].as_str().unwrap().contains("filter"));
+    listener.say("{\"type\":\"subscribe\",\"packets\":true,\"filter\":\"tcp port 80\"}");
+    // Until the subscription is in force, no more than a message later.
+    listener.say("ping");
+    while listener.text() != "pong" {}
+    let again = Asked::new("PUT", "/api/v1/source").token(&server.admin);
+    let again = server.send(&again.json(&json!({ "kind": "replay", "speed": 50 }))).given();
+    assert_eq!(again["state"], "running");
+    for _ in 0..20 {
+        let packet = listener.next("packet");
+        for field in
+            "timestamp src dst protocol length src_port dst_port is_anomaly score pattern flags payload".split(' ')
+        {
+            assert!(packet.get(field).is_some(), "{field}: {packet}");
+        }
+        assert!(packet["src_port"] == 80 || packet["dst_port"] == 80, "{packet}");
+        assert!(packet["payload"].is_null());
+    }
+    listener.say("{\"type\":\"unsubscribe\"}");
+    listener.say("ping");
+    while listener.text() != "pong" {}
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(2) {
+        let text = listener.text();
+        assert!(!text.contains("\"type\":\"packet\""), "{text}");
+    }
 }

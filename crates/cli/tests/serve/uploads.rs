@@ -143,6 +143,45 @@ fn a_name_and_a_host_with_markup_come_back_as_data() {
     }
 }
 
+/// A query for a name, asked by 192.168.1.5.
+fn question(labels: &[&[u8]]) -> Vec<u8> {
+    let mut dns = vec![0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    for label in labels {
+        dns.push(label.len() as u8);
+        dns.extend(*label);
+    }
+    dns.extend([0, 0, 1, 0, 1]);
+    let (udp, ip) = (8 + dns.len() as u16, 28 + dns.len() as u16);
+    let mut frame = [&[0xff; 6][..], &[2, 0, 0, 0, 0, 5], &[8, 0]].concat();
+    frame.extend([0x45, 0, (ip >> 8) as u8, ip as u8, 0, 1, 0, 0, 64, 17, 0, 0, 192, 168, 1, 5, 192, 168, 1, 1]);
+    frame.extend([0x9c, 0x40, 0, 53, (udp >> 8) as u8, udp as u8, 0, 0]);
+    frame.extend(dns);
+    let length = frame.len() as u32;
+    let mut bytes = header();
+    bytes.extend([1_760_000_000, 0, length, length].iter().flat_map(|word: &u32| word.to_le_bytes()));
+    bytes.extend(frame);
+    bytes
+}
+
+#[test]
+fn names_of_hosts_and_devices_with_markup_come_back_as_data() {
+    let server = Server::start();
+    let hostile = "<svg/onload=alert(1)>";
+    let job = ended(&server, &upload(&server, "dns.pcap", &question(&[hostile.as_bytes(), b"example"])));
+    let path = format!("/api/v1/packets?job={}", job["id"].as_str().unwrap());
+    let answer = server.get(&path, &server.admin);
+    assert!(answer.given()["data"][0]["info"].as_str().unwrap().contains(hostile), "{answer:?}");
+    let devices = server.get("/api/v1/devices?limit=1", &server.admin).given();
+    let path = format!("/api/v1/devices/{}", devices["data"][0]["id"].as_str().unwrap());
+    let words = json!({ "name": hostile, "note": "</script><script>alert(2)</script>" });
+    let named = server.send(&Asked::new("PATCH", &path).token(&server.admin).json(&words));
+    if named.status == 200 {
+        assert_eq!(server.get(&path, &server.admin).given()["name"], hostile);
+    } else {
+        named.refused(400);
+    }
+}
+
 #[test]
 fn lengths_that_lie_are_found_out() {
     let server = Server::start();
