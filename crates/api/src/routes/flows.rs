@@ -62,7 +62,7 @@ struct FlowFilter {
     job: Option<String>,
 }
 
-fn host(text: String) -> Result<IpAddr, Problem> {
+fn host(text: &str) -> Result<IpAddr, Problem> {
     text.parse().map_err(|_| Problem::bad_request(format!("host: '{text}' is no address, such as 192.168.7.20")))
 }
 
@@ -72,7 +72,7 @@ async fn list(State(shared): State<Arc<Shared>>, Params(filter): Params<FlowFilt
     let until = time::parse("until", filter.until.as_deref())?;
     let query = FlowQuery {
         time: TimeRange { from, until },
-        device: set(filter.host).map(host).transpose()?,
+        device: set(filter.host).as_deref().map(host).transpose()?,
         peer: None,
         port: filter.port,
         protocol: set(filter.protocol).map(|protocol| protocol.to_lowercase()),
