@@ -208,7 +208,8 @@ async fn evidence(
         let bytes = shared.uploads.scratch(|file| match cut_evidence(&captures, &alert, file) {
             Ok(0) => Err(Problem::not_found("the packets of this alert are not kept any more")),
             Ok(_) => Ok(()),
-            Err(error) => Err(Problem::unavailable(format!("the packets cannot be cut out: {error}"))),
+            // Where they lie here is nobody's business.
+            Err(_) => Err(Problem::unavailable("the captures that hold the packets cannot be read just now")),
         })?;
         Ok((format!("attachment; filename=\"alert-{}.pcap\"", alert.id), bytes))
     });
