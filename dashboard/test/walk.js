@@ -110,7 +110,10 @@ step("it is suppressed, after a look at what that hides; Esc leaves the dialog",
 step("from an alert to its device", async ({ page, origin }) => {
   await until(
     page,
-    async () => (await (await page.request.get(`${origin}/api/v1/devices?text=192.168.50.22`)).json()).data.length > 0,
+    async () => {
+      const some = async (path) => (await (await page.request.get(`${origin}/api/v1/${path}`)).json()).data.length > 0;
+      return (await some("devices?text=192.168.50.22")) && (await some("alerts?kind=brute-force"));
+    },
   );
   await page.goto(`${origin}/#/alerts?kind=brute-force`);
   await page.getByRole("table", { name: "Alerts, newest first" }).getByRole("link").first().click();
