@@ -111,8 +111,9 @@ step("from an alert to its device", async ({ page, origin }) => {
   await until(
     page,
     async () => {
-      const some = async (path) => (await (await page.request.get(`${origin}/api/v1/${path}`)).json()).data.length > 0;
-      return (await some("devices?text=192.168.50.22")) && (await some("alerts?kind=brute-force"));
+      const list = async (path) => (await (await page.request.get(`${origin}/api/v1/${path}`)).json()).data;
+      const [alert] = await list("alerts?kind=brute-force");
+      return alert !== undefined && (await list(`devices?text=${alert.device}`)).length > 0;
     },
   );
   await page.goto(`${origin}/#/alerts?kind=brute-force`);
