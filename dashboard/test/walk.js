@@ -108,14 +108,11 @@ step("it is suppressed, after a look at what that hides; Esc leaves the dialog",
 });
 
 step("from an alert to its device", async ({ page, origin }) => {
-  await until(
-    page,
-    async () => {
-      const list = async (path) => (await (await page.request.get(`${origin}/api/v1/${path}`)).json()).data;
-      const [alert] = await list("alerts?kind=brute-force");
-      return alert !== undefined && (await list(`devices?text=${alert.device}`)).length > 0;
-    },
-  );
+  await until(page, async () => {
+    const list = async (path) => (await (await page.request.get(`${origin}/api/v1/${path}`)).json()).data;
+    const [alert] = await list("alerts?kind=brute-force");
+    return alert !== undefined && (await list(`devices?text=${alert.device}`)).length > 0;
+  });
   await page.goto(`${origin}/#/alerts?kind=brute-force`);
   await page.getByRole("table", { name: "Alerts, newest first" }).getByRole("link").first().click();
   await page.getByRole("heading", { name: "Facts" }).waitFor();
