@@ -300,3 +300,32 @@ fn halves_of_netflows_are_joined_over_a_restart_and_a_lone_one_is_not_held_for_e
     });
     assert_eq!(records.len(), 2);
 }
+
+#[test]
+fn what_one_path_reads_from_an_archive_that_two_share_is_read_once() {
+    // `current/conn.log` is looked for too, and takes what was rotated between two runs; the log itself is `conn.log`.
+    let folder = tempfile::tempdir().unwrap();
+    let mut writer = Writer::new(folder.path(), true);
+    let (mut followed, _) = follow(folder.path());
+    followed.acknowledge();
+    writer.grow(3, 0);
+    writer.rotate(true);
+    let (mut followed, _) = follow(folder.path());
+    writer.rotate(false);
+    let archived = fs::File::open(folder.path().join("2026-11-21/conn.0001.log.gz")).unwrap();
+    archived.set_modified(std::time::SystemTime::now() + std::time::Duration::from_secs(1)).unwrap();
+    followed.acknowledge();
+    assert_eq!(look(&mut followed), [1, 2, 3]);
+}
+
+#[test]
+fn a_log_that_was_truncated_and_is_as_long_again_is_read_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut writer = Writer::new(folder.path(), true);
+    writer.grow(3, 0);
+    let (mut followed, _) = follow(folder.path());
+    assert_eq!(look(&mut followed), [1, 2, 3]);
+    writer.truncate();
+    writer.grow(3, 0);
+    assert_eq!(look(&mut followed), [4, 5, 6]);
+}

@@ -9,6 +9,7 @@ mod bytes;
 mod place;
 mod positions;
 mod rotated;
+mod search;
 mod tail;
 
 use std::collections::HashSet;
@@ -23,8 +24,9 @@ use crate::record::Record;
 use crate::report::LogReport;
 use bytes::FileId;
 use place::Place;
-use positions::{Head, Kept, Position, Positions};
-use rotated::{Archive, Rotated};
+use positions::{Kept, Positions};
+use rotated::Archive;
+use search::{catch_up, go_on, leave_alone};
 
 /// Records read from one log before the others get their turn.
 const AT_ONCE: usize = 4_096;
@@ -172,8 +174,12 @@ impl Followed {
     pub fn poll(&mut self, records: &mut Vec<Record>) -> bool {
         let mut more = false;
         let mut known: HashSet<FileId> = self.places.iter().flat_map(Place::ids).collect();
-        for place in &mut self.places {
-            more |= place.poll(AT_ONCE, records, &mut known, &mut self.positions, &mut self.tell);
+        for index in 0..self.places.len() {
+            // What was rotated is read first, and what came since is looked for afterwards.
+            if !self.places[index].has_backlog() {
+                self.look_at(index, &mut known);
+            }
+            more |= self.places[index].poll(AT_ONCE, records, &mut self.positions, &mut self.tell);
         }
         more
     }
@@ -219,9 +225,15 @@ impl Followed {
 
     fn look(&mut self) {
         let mut known: HashSet<FileId> = self.places.iter().flat_map(Place::ids).collect();
-        for place in &mut self.places {
-            place.look(&mut known, &self.positions, &mut self.tell);
-            place.learn_heads();
+        for index in 0..self.places.len() {
+            self.look_at(index, &mut known);
+            self.places[index].learn_heads();
+        }
+    }
+
+    fn look_at(&mut self, index: usize, known: &mut HashSet<FileId>) {
+        if let Some(since) = self.places[index].look(known, &mut self.tell) {
+            catch_up(&mut self.places, index, since, known, &self.positions);
         }
     }
 
@@ -284,57 +296,4 @@ fn beside(file: &Path) -> Archive {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let prefix = file.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     Archive { folders: vec![folder.to_owned()], prefix }
-}
-
-/// Remembers what was rotated before the first run: a later one does not want it either.
-fn leave_alone(places: &[Place], positions: &mut Positions) {
-    for place in places {
-        for Rotated { path, head, .. } in place.archive.look(SystemTime::now()) {
-            let is_live = places.iter().any(|place| place.is_live(&path, &head));
-            // A header alone may be that of a log to come.
-            let has_rows = head.split_inclusive(|byte| *byte == b'\n').any(|line| line.first() != Some(&b'#'));
-            if !is_live && has_rows {
-                positions.finish(Head::of(&head));
-            }
-        }
-    }
-}
-
-/// Finds the logs of an earlier run, and those that came and went after it was `written`.
-fn go_on(
-    places: &mut [Place],
-    positions: &mut Positions,
-    written: SystemTime,
-    tell: &mut (impl FnMut(FollowEvent) + Send),
-) {
-    let mut open = std::mem::take(&mut positions.logs);
-    for place in places.iter_mut() {
-        open.retain(|position| !place.owns(&position.path) || !place.resume_live(position, tell));
-    }
-    let mut known: Vec<Head> = positions.finished.clone();
-    for index in 0..places.len() {
-        for Rotated { path, head, modified, .. } in places[index].archive.look(written) {
-            let is_live = places.iter().any(|place| place.is_live(&path, &head));
-            if is_live || known.iter().any(|known| known.is_of(&head)) {
-                continue;
-            }
-            known.push(Head::of(&head));
-            if let Some(found) = open.iter().position(|position| position.head.is_of(&head)) {
-                let position = open.remove(found);
-                let owner = places.iter().position(|place| place.owns(&position.path)).unwrap_or(index);
-                places[owner].resume_rotated(&path, &position, tell);
-            } else if modified >= written {
-                let position = Position { path: path.clone(), offset: 0, line: 0, header: 0, head: Head::of(&head) };
-                places[index].resume_rotated(&path, &position, tell);
-            }
-        }
-    }
-    open.retain(|position| {
-        let missing = places.iter().any(|place| place.owns(&position.path));
-        if missing {
-            tell(FollowEvent::Missing { path: position.path.clone(), offset: position.offset });
-        }
-        !missing
-    });
-    positions.logs = open;
 }

@@ -59,6 +59,20 @@ impl Place {
         self.tails().filter_map(Tail::id)
     }
 
+    pub(super) fn has_backlog(&self) -> bool {
+        !self.backlog.is_empty()
+    }
+
+    /// Whether one of the files that are being read begins so.
+    pub(super) fn reads(&self, head: &[u8]) -> bool {
+        self.tails().any(|tail| tail.begins(head))
+    }
+
+    /// Reads a rotated log from its beginning, before those that are here.
+    pub(super) fn read_first(&mut self, rotated: Tail) {
+        self.backlog.push_back(rotated);
+    }
+
     fn tails(&self) -> impl Iterator<Item = &Tail> {
         self.backlog.iter().chain(&self.retired).chain(&self.live)
     }
@@ -126,12 +140,10 @@ impl Place {
         &mut self,
         most: usize,
         records: &mut Vec<Record>,
-        known: &mut HashSet<FileId>,
         positions: &mut Positions,
         tell: &mut dyn FnMut(FollowEvent),
     ) -> bool {
         let more = if self.backlog.is_empty() {
-            self.look(known, positions, tell);
             self.read_retired(most, records, positions, tell) | self.read_live(most, records, tell)
         } else {
             self.read_backlog(most, records, positions, tell);
@@ -160,21 +172,23 @@ impl Place {
         self.backlog.iter_mut().chain(&mut self.retired).chain(&mut self.live).for_each(|tail| tail.flush(records));
     }
 
-    /// Looks which file is here now.
+    /// Looks which file is here now; returns when the one that was here before was written last, if it is another one.
     pub(super) fn look(
         &mut self,
         known: &mut HashSet<FileId>,
-        positions: &Positions,
         tell: &mut dyn FnMut(FollowEvent),
-    ) {
+    ) -> Option<SystemTime> {
         let id = match FileId::of(&self.path) {
             Ok(id) => id,
             // Rotated, and its successor is not there yet, or not there at all.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return,
-            Err(error) => return self.tell_trouble(&error, tell),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+            Err(error) => {
+                self.tell_trouble(&error, tell);
+                return None;
+            }
         };
         if self.live.as_ref().and_then(Tail::id) == Some(id) || known.contains(&id) {
-            return;
+            return None;
         }
         match Tail::open(&self.path) {
             Ok(tail) if tail.id() == Some(id) => {
@@ -191,9 +205,7 @@ impl Place {
                         }
                         let since = old.modified();
                         self.retired.push(old);
-                        if let Ok(since) = since {
-                            self.catch_up(since, known, positions);
-                        }
+                        return since.ok();
                     }
                     None => tell(FollowEvent::Opened { path: self.path.clone(), offset: 0 }),
                 }
@@ -205,23 +217,7 @@ impl Place {
             Ok(_) => {}
             Err(error) => self.tell_trouble(&error, tell),
         }
-    }
-
-    /// Finds logs that came and went between two looks: whoever was stopped for a while missed them.
-    fn catch_up(&mut self, since: SystemTime, known: &mut HashSet<FileId>, positions: &Positions) {
-        self.learn_heads();
-        for rotated in self.archive.look(since) {
-            let is_known = FileId::of(&rotated.path).is_ok_and(|id| known.contains(&id))
-                || self.tails().filter_map(Tail::position).any(|position| position.head.is_of(&rotated.head))
-                || positions.finished.iter().any(|head| head.is_of(&rotated.head));
-            if rotated.modified < since || is_known {
-                continue;
-            }
-            if let Ok(tail) = Tail::open(&rotated.path) {
-                known.extend(tail.id());
-                self.backlog.push_back(tail);
-            }
-        }
+        None
     }
 
     fn tell_trouble(&mut self, error: &io::Error, tell: &mut dyn FnMut(FollowEvent)) {

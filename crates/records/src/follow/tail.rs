@@ -137,6 +137,11 @@ impl Tail {
         (!self.head.is_empty()).then(|| Position { path, offset, line, header, head: Head::of(&self.head) })
     }
 
+    /// Whether it begins as a file does whose first bytes are `head`.
+    pub(super) fn begins(&self, head: &[u8]) -> bool {
+        !self.head.is_empty() && head.starts_with(&self.head)
+    }
+
     /// What it begins with, if it is more than a header that others may have too.
     pub(super) fn head(&self) -> Option<Head> {
         (self.has_rows && !self.head.is_empty()).then(|| Head::of(&self.head))
@@ -207,14 +212,15 @@ impl Tail {
         }
     }
 
-    /// Whether the file became shorter than what was read, or begins with other bytes.
+    /// Whether the file became shorter than what was read, or begins with other bytes: what was written anew may be as long as what
+    /// was there.
     pub(super) fn was_replaced(&mut self) -> io::Result<bool> {
         let Some(len) = self.bytes.len()? else { return Ok(false) };
         let read = self.taken + self.buffer.len() as u64;
         if len < read {
             return Ok(true);
         }
-        Ok(len > read && !self.head.is_empty() && self.bytes.piece(0, self.head.len())? != self.head)
+        Ok(!self.head.is_empty() && self.bytes.piece(0, self.head.len())? != self.head)
     }
 
     /// Looks what it begins with, read or not.
