@@ -1,10 +1,8 @@
-//! The home: its devices, the hosts outside that they know, and who does what.
+//! The home: its devices, and the hosts outside that they know.
 
 use std::net::Ipv4Addr;
 
-use super::habit;
 use super::wire::Host;
-use super::world::World;
 
 /// The devices.
 pub(super) struct Home;
@@ -48,6 +46,23 @@ impl Home {
     pub(super) const LAPTOP: Host = device(51);
     /// Somebody who does not belong here.
     pub(super) const STRANGER: Host = device(66);
+
+    /// All but the router.
+    pub(super) fn devices() -> impl Iterator<Item = Host> {
+        let some = [
+            Self::HUB,
+            Self::STORAGE,
+            Self::FRONT_CAMERA,
+            Self::YARD_CAMERA,
+            Self::DOORBELL,
+            Self::THERMOSTAT,
+            Self::SPEAKER,
+            Self::TELEVISION,
+            Self::PHONE,
+            Self::LAPTOP,
+        ];
+        some.into_iter().chain(Self::PLUGS)
+    }
 }
 
 pub(super) const CAMERA_CLOUD: Service = service("stream.cameras.example", [198, 51, 100, 20]);
@@ -65,44 +80,3 @@ pub(super) const WEB: [Service; 8] = [
     service("pictures.example", [198, 51, 100, 56]),
     service("search.example", [198, 51, 100, 57]),
 ];
-
-/// Everybody begins to do what they do.
-pub(super) fn move_in(world: &mut World) {
-    let start = world.start;
-    habit::camera(world, start, Home::FRONT_CAMERA);
-    habit::clips(world, start, Home::YARD_CAMERA);
-    habit::clips(world, start, Home::DOORBELL);
-    for (number, plug) in Home::PLUGS.into_iter().enumerate() {
-        habit::plug(world, start, plug, number);
-    }
-    habit::polls(world, start, Home::THERMOSTAT, THERMOSTAT_CLOUD, 300);
-    habit::speaker(world, start);
-    habit::television(world, start);
-    habit::browsing(world, start, Home::PHONE, 40.0);
-    habit::browsing(world, start, Home::LAPTOP, 90.0);
-    habit::storage(world, start);
-    habit::hub(world, start);
-    for device in Home::devices() {
-        habit::keeps_time(world, start, device);
-        habit::asks_for_neighbours(world, start, device);
-    }
-}
-
-impl Home {
-    /// All but the router.
-    fn devices() -> impl Iterator<Item = Host> {
-        let some = [
-            Self::HUB,
-            Self::STORAGE,
-            Self::FRONT_CAMERA,
-            Self::YARD_CAMERA,
-            Self::DOORBELL,
-            Self::THERMOSTAT,
-            Self::SPEAKER,
-            Self::TELEVISION,
-            Self::PHONE,
-            Self::LAPTOP,
-        ];
-        some.into_iter().chain(Self::PLUGS)
-    }
-}

@@ -1,11 +1,11 @@
 //! A home that is not there.
 
-mod activity;
 mod agenda;
 mod attack;
 mod exchange;
 mod habit;
 mod home;
+mod routine;
 mod session;
 mod truth;
 mod wire;
@@ -54,7 +54,7 @@ impl Simulated {
     #[must_use]
     pub fn new(simulation: &Simulation) -> Self {
         let mut world = World::new(simulation.seed, simulation.start);
-        home::move_in(&mut world);
+        routine::move_in(&mut world);
         agenda::plan(&mut world, &simulation.attacks);
         let end = simulation.length.map_or(Timestamp::MAX, |length| simulation.start.plus(length));
         Self { world, end, next_number: 1, report: InputReport::new(PathBuf::from(Self::NAME)) }

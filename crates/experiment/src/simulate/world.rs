@@ -8,8 +8,20 @@ use std::time::Duration;
 use lapwing_capture::Timestamp;
 use lapwing_learn::Random;
 
-use super::activity::Activity;
 use super::truth::Truth;
+
+/// A habit of a device, or an attack: something that goes on for a while.
+pub(super) trait Activity: Send {
+    /// Does the next piece at `now`: frames pass from then on, over a few seconds at most. Returns when it goes on, `None` when
+    /// it is over.
+    fn go_on(&mut self, world: &mut World, now: Timestamp) -> Option<Timestamp>;
+}
+
+impl<F: FnMut(&mut World, Timestamp) -> Option<Timestamp> + Send> Activity for F {
+    fn go_on(&mut self, world: &mut World, now: Timestamp) -> Option<Timestamp> {
+        self(world, now)
+    }
+}
 
 /// Everything that goes on.
 pub(super) struct World {
