@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 
 use crate::auth::{Identity, Role};
 use crate::problem::Problem;
-use crate::server::Shared;
+use crate::shared::Shared;
 
 /// The cookie of a session.
 pub(crate) const SESSION_COOKIE: &str = "lapwing_session";
@@ -99,7 +99,7 @@ pub(crate) async fn identify(
         (None, None) => return Ok(None),
     }
     .to_owned();
-    shared.blocking(move |shared| Ok(shared.accounts.authenticate(&token, crate::now()).map(Some)?)).await
+    shared.blocking(move |shared| Ok(shared.accounts.authenticate(&token, crate::clock::now()).map(Some)?)).await
 }
 
 /// The token of the header `Authorization`.

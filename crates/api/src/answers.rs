@@ -13,7 +13,6 @@ use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 use crate::request;
-use crate::server::Shared;
 
 /// How long an answer is good: what is watched is told once a second.
 const GOOD_FOR: Duration = Duration::from_secs(1);
@@ -106,18 +105,18 @@ impl Answers {
 }
 
 /// Answers from what is kept; of those who ask the same at once, one has it worked out for all.
-pub(crate) async fn keep(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+pub(crate) async fn keep(State(answers): State<Arc<Answers>>, request: Request, next: Next) -> Response {
     if request.method() != Method::GET {
         return next.run(request).await;
     }
     let asked = request.uri().path_and_query().map(ToString::to_string).unwrap_or_default();
-    let Found { answer, is_old } = shared.answers.find(&asked);
+    let Found { answer, is_old } = answers.find(&asked);
     if let Some(known) = answer.get().cloned() {
         if is_old {
             tokio::spawn(async move {
                 let time = Instant::now();
                 let newer = work_out(request, next).await.ok();
-                shared.answers.renew(&asked, &answer, time, newer);
+                answers.renew(&asked, &answer, time, newer);
             });
         }
         return known.into_response();

@@ -7,11 +7,15 @@ use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use lapwing_alert::from_rfc3339;
+use lapwing_capture::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::problem::Problem;
-use crate::server::MOST_BODY;
+
+/// Bytes of a body, where an operation does not say otherwise.
+pub(crate) const MOST_BODY: usize = 256 << 10;
 
 /// The query, as an object.
 pub(crate) struct Params<T>(pub(crate) T);
@@ -35,6 +39,13 @@ impl<S: Send + Sync> FromRequestParts<S> for Named {
         let path = Path::<String>::from_request_parts(parts, state).await;
         path.map(|Path(name)| Self(name)).map_err(|error| Problem::bad_request(error.body_text()))
     }
+}
+
+/// A moment in a query.
+pub(crate) fn moment(name: &str, text: Option<&str>) -> Result<Option<Timestamp>, Problem> {
+    let Some(text) = text else { return Ok(None) };
+    let refused = || Problem::bad_request(format!("{name}: '{text}' is not a time such as 2026-11-20T18:00:00Z"));
+    from_rfc3339(text).map(Some).ok_or_else(refused)
 }
 
 /// A body in JSON.

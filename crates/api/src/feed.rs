@@ -17,6 +17,7 @@ use lapwing_learn::Model;
 use lapwing_protocol::{Observation, Observed, Uid, transport};
 
 use crate::view::alert::{AlertView, GeoIp, attack_name};
+pub use crate::view::second::Second;
 use crate::view::sn::{Entry, SecondBytes, Stats, TopIp, TopPort};
 use top::Top;
 
@@ -37,21 +38,6 @@ const MOST_COUNTED: usize = 4_096;
 
 /// Flows of alerts that are remembered, so that their entries can be marked when they end.
 const MOST_NAMED: usize = 4_096;
-
-/// What moved in one second of capture time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Second {
-    /// The second.
-    pub time: Timestamp,
-    /// Packets.
-    pub packets: u64,
-    /// Bytes.
-    pub bytes: u64,
-    /// Alerts that opened in it.
-    pub alerts: u64,
-    /// Packets, or flows of a log, that stand out.
-    pub anomalies: u64,
-}
 
 /// What is new since the last update.
 #[derive(Clone, Debug, Default)]

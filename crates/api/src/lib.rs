@@ -9,23 +9,24 @@ mod access;
 mod answers;
 mod assets;
 pub mod auth;
+mod clock;
 mod extract;
 mod feed;
 mod openapi;
 mod operation;
 mod operator;
 mod problem;
+mod publish;
 mod random;
 mod request;
+mod request_id;
 mod routes;
 mod server;
+mod shared;
+mod socket;
 mod stream;
 mod uploads;
 mod view;
-
-use std::time::SystemTime;
-
-use lapwing_capture::Timestamp;
 
 pub use feed::{Feed, Feeding, Second};
 pub use operator::{
@@ -33,9 +34,3 @@ pub use operator::{
     Refused, SignatureView, SinkView, SourceChoice, SourceKind, SourceState, SourceStatus,
 };
 pub use server::{Parts, ServeError, Server};
-
-/// The wall clock, by which sessions expire and people act.
-fn now() -> Timestamp {
-    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Timestamp::default().plus(since_epoch)
-}

@@ -14,7 +14,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use crate::access::{self, Access};
 use crate::answers;
 use crate::request;
-use crate::server::Shared;
+use crate::shared::Shared;
 
 /// Writes the schema of a type.
 pub(crate) type Describe = fn(&mut SchemaGenerator) -> Schema;
@@ -203,7 +203,7 @@ pub(crate) fn routes(operations: Vec<Operation>, shared: &Arc<Shared>) -> Router
             _ => operation.router.layer(middleware::from_fn(request::in_time)),
         };
         let handled = match operation.is_shared {
-            true => handled.layer(middleware::from_fn_with_state(Arc::clone(shared), answers::keep)),
+            true => handled.layer(middleware::from_fn_with_state(Arc::clone(&shared.answers), answers::keep)),
             false => handled,
         };
         router.route(operation.path, handled.layer(guard))

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::auth::AuthError;
 use crate::operator::Refused;
-use crate::request;
+use crate::request_id;
 
 /// The media type of a problem.
 pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
@@ -148,7 +148,7 @@ impl IntoResponse for Problem {
             status: status.as_u16(),
             error: with_error.then(|| detail.clone()),
             detail,
-            request_id: request::id(),
+            request_id: request_id::current(),
         };
         let mut response = (status, Json(view)).into_response();
         let headers = response.headers_mut();

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use ring::digest::{SHA256, digest};
 
 use crate::problem::Problem;
-use crate::random;
+use crate::{random, request_id};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -21,20 +21,11 @@ pub(crate) const CONTENT_POLICY: &str = "default-src 'self'; script-src 'self'; 
 /// Answers larger than this get no entity tag.
 const MOST_TAGGED: usize = 4 << 20;
 
-tokio::task_local! {
-    static ID: String;
-}
-
-/// The id of the request that is being answered.
-pub(crate) fn id() -> Option<String> {
-    ID.try_with(Clone::clone).ok()
-}
-
 /// Gives the request an id, and the answer the headers that every answer has.
 pub(crate) async fn frame(request: Request, next: Next) -> Response {
     let given = request.headers().get(&REQUEST_ID).and_then(|value| value.to_str().ok());
-    let id = given.filter(|id| is_id(id)).map_or_else(|| random::text(12), ToOwned::to_owned);
-    let mut response = ID.scope(id.clone(), next.run(request)).await;
+    let id = given.filter(|id| request_id::is_one(id)).map_or_else(|| random::text(12), ToOwned::to_owned);
+    let mut response = request_id::within(id.clone(), next.run(request)).await;
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(&id) {
         headers.insert(REQUEST_ID, value);
@@ -62,11 +53,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) async fn in_time(request: Request, next: Next) -> Response {
     let answered = tokio::time::timeout(PATIENCE, next.run(request)).await;
     answered.unwrap_or_else(|_| Problem::unavailable("this took too long").into_response())
-}
-
-/// Letters, digits and `-_`: what may go into a log.
-fn is_id(id: &str) -> bool {
-    (1..=64).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
 }
 
 /// Tags what is read, and answers 304 to whoever has it already (RFC 9110, section 13.1.2).

@@ -15,23 +15,23 @@ use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{Method, StatusCode};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
+use axum::routing::get;
 use lapwing_engine::packets::Tap;
 use lapwing_store::{Store, StoreError};
 use rustls::ServerConfig as TlsConfig;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Semaphore, watch};
 
-use crate::answers::Answers;
 use crate::auth::Accounts;
+use crate::clock::now;
+use crate::extract::MOST_BODY;
 use crate::feed::Feed;
 use crate::operator::Operator;
 use crate::problem::Problem;
+use crate::shared::Shared;
 use crate::stream::Stream;
 use crate::uploads::Uploads;
-use crate::{assets, openapi, operation, request, routes, stream};
-
-/// Bytes of a body, where an operation does not say otherwise.
-pub(crate) const MOST_BODY: usize = 256 << 10;
+use crate::{assets, openapi, operation, publish, request, routes, socket};
 
 /// Uploads that may come in at the same time.
 const UPLOADS_AT_ONCE: usize = 4;
@@ -63,59 +63,6 @@ pub struct Parts {
     pub most_upload: u64,
     /// Bytes of what packets carry that are shown; `None` shows nothing.
     pub payload: Option<usize>,
-}
-
-/// What every operation can reach.
-pub(crate) struct Shared {
-    pub(crate) store: Arc<Store>,
-    pub(crate) accounts: Arc<Accounts>,
-    pub(crate) feed: Feed,
-    pub(crate) tap: Tap,
-    pub(crate) operator: Arc<dyn Operator>,
-    pub(crate) uploads: Arc<Uploads>,
-    pub(crate) payload: Option<usize>,
-    pub(crate) stream: Arc<Stream>,
-    pub(crate) answers: Answers,
-    /// Captures are read for an answer one at a time.
-    pub(crate) cutting: Semaphore,
-    /// Uploads that come in at once.
-    pub(crate) receiving: Semaphore,
-    /// Who shows a password waits here for others who do, not on a thread that somebody else could use.
-    passwords: Semaphore,
-    pub(crate) openapi: axum::body::Bytes,
-    /// Cookies are for encrypted connections only.
-    pub(crate) is_encrypted: bool,
-}
-
-impl Shared {
-    /// The store of what is watched, or of an upload.
-    pub(crate) fn kept(&self, job: Option<&str>) -> Result<Arc<Store>, Problem> {
-        match job.filter(|job| !job.is_empty()) {
-            None => Ok(Arc::clone(&self.store)),
-            Some(job) => self.uploads.store_of(job),
-        }
-    }
-
-    /// Does what looks at a password.
-    pub(crate) async fn with_password<T: Send + 'static>(
-        self: &Arc<Self>,
-        work: impl FnOnce(&Self) -> Result<T, Problem> + Send + 'static,
-    ) -> Result<T, Problem> {
-        let _turn = self.passwords.acquire().await;
-        self.blocking(work).await
-    }
-
-    /// Does what may wait for a disk or takes long, away from the threads that serve connections.
-    pub(crate) async fn blocking<T: Send + 'static>(
-        self: &Arc<Self>,
-        work: impl FnOnce(&Self) -> Result<T, Problem> + Send + 'static,
-    ) -> Result<T, Problem> {
-        let shared = Arc::clone(self);
-        let done = tokio::task::spawn_blocking(move || work(&shared)).await;
-        done.unwrap_or_else(|_| {
-            Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "this went wrong; the log may say more"))
-        })
-    }
 }
 
 /// Why nothing can be served.
@@ -162,7 +109,7 @@ impl Server {
             uploads,
             payload: parts.payload,
             stream,
-            answers: Answers::default(),
+            answers: Arc::default(),
             cutting: Semaphore::new(1),
             receiving: Semaphore::new(UPLOADS_AT_ONCE),
             passwords: Semaphore::new(PASSWORDS),
@@ -172,14 +119,14 @@ impl Server {
         let router = router(operations, &shared);
         let thread = thread::Builder::new().name("api".to_owned()).spawn(move || {
             runtime.block_on(async {
-                let publishing = tokio::spawn(stream::publish(Arc::clone(&shared)));
+                let publishing = tokio::spawn(publish::publish(Arc::clone(&shared)));
                 let tidying = tokio::spawn(tidy(Arc::clone(&shared)));
                 connection::serve(listener, tls, router, stopped).await;
                 publishing.abort();
                 tidying.abort();
                 shared.uploads.stop();
                 // What cannot be written now was failed logins, and they are counted anew.
-                let _ = shared.accounts.finish(crate::now());
+                let _ = shared.accounts.finish(now());
             });
             runtime.shutdown_timeout(Duration::from_secs(1));
         })?;
@@ -207,7 +154,7 @@ async fn tidy(shared: Arc<Shared>) {
     loop {
         ticks.tick().await;
         let tidied = shared.blocking(|shared| {
-            shared.accounts.tidy(crate::now())?.iter().for_each(|id| shared.uploads.forget(id));
+            shared.accounts.tidy(now())?.iter().for_each(|id| shared.uploads.forget(id));
             Ok(())
         });
         // It is tried again in a minute.
@@ -226,7 +173,8 @@ fn runtime() -> io::Result<Runtime> {
 
 fn router(operations: Vec<operation::Operation>, shared: &Arc<Shared>) -> Router {
     operation::routes(operations, shared)
-        .merge(routes::unlisted(shared))
+        // The stream is no answer to a request: the OpenAPI document leaves it out.
+        .route("/ws", get(socket::connect))
         .fallback(missing)
         .method_not_allowed_fallback(no_such_method)
         .layer(middleware::from_fn(request::tag))

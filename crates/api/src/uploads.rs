@@ -116,7 +116,7 @@ impl Uploads {
         remove_others(&folder, &uploads);
         for mut upload in uploads.into_iter().filter(|upload| !upload.state.has_ended()) {
             upload.state = UploadState::Failed;
-            upload.ended = Some(crate::now());
+            upload.ended = Some(crate::clock::now());
             upload.error = Some("the program ended before it was done; hand it in again".to_owned());
             store.update_upload(&upload)?;
         }
@@ -179,7 +179,7 @@ impl Uploads {
         {
             return Err(Problem::bad_request(format!("model: '{model}' is not at hand")));
         }
-        let now = crate::now();
+        let now = crate::clock::now();
         let Incoming { name, bytes, filter, model, by } = incoming;
         let id = coming.id.clone();
         let upload = Upload {
@@ -341,7 +341,7 @@ impl Uploads {
                 found
             }
         };
-        upload.ended = Some(crate::now());
+        upload.ended = Some(crate::clock::now());
         match found {
             Ok(Some(findings)) => {
                 upload.state = UploadState::Done;

@@ -19,12 +19,12 @@ use serde_json::json;
 use super::{after, limit, named};
 use crate::access::{Access, Caller};
 use crate::auth::Role;
-use crate::extract::{Answer, Body, Named, Params};
+use crate::extract::{Answer, Body, Named, Params, moment};
 use crate::operation::Operation;
 use crate::problem::Problem;
-use crate::server::Shared;
+use crate::shared::Shared;
+use crate::view::Listed;
 use crate::view::alert::{AlertView, kinds_of};
-use crate::view::{Listed, time};
 
 /// Alerts changed by one request.
 const MOST_CHANGED: usize = 500;
@@ -107,8 +107,8 @@ impl AlertFilter {
                 None => kinds.push(attack.to_owned()),
             }
         }
-        let from = time::parse("since", self.since.as_deref())?;
-        let until = time::parse("until", self.until.as_deref())?;
+        let from = moment("since", self.since.as_deref())?;
+        let until = moment("until", self.until.as_deref())?;
         Ok(AlertQuery {
             time: TimeRange { from, until },
             device: self.device.clone().filter(|device| !device.is_empty()),
@@ -278,7 +278,7 @@ async fn set_status(
         return Err(Problem::bad_request(format!("ids: name 1 to {MOST_CHANGED} alerts")));
     }
     let changed = shared.blocking(move |shared| {
-        let by = Change { who: &caller.username, at: crate::now() };
+        let by = Change { who: &caller.username, at: crate::clock::now() };
         shared.store.set_status(&change.ids, change.status, by)?;
         for id in &change.ids {
             let alert = AlertView::new(shared.store.alert(id)?);

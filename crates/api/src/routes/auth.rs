@@ -16,7 +16,7 @@ use crate::auth::{Client, LoggedIn, Role, TokenKind};
 use crate::extract::{Answer, Body};
 use crate::operation::Operation;
 use crate::problem::Problem;
-use crate::server::Shared;
+use crate::shared::Shared;
 use crate::view::time;
 
 /// The cookie that a new session is had for.
@@ -98,7 +98,7 @@ fn no_other_site(headers: &HeaderMap) -> Result<(), Problem> {
 fn logged_in(shared: &Shared, opened: LoggedIn) -> Response {
     let session = opened.session;
     let secure = if shared.is_encrypted { "; Secure" } else { "" };
-    let lasts = |until: Timestamp| until.seconds().saturating_sub(crate::now().seconds()).max(0);
+    let lasts = |until: Timestamp| until.seconds().saturating_sub(crate::clock::now().seconds()).max(0);
     let cookies = [
         format!(
             "{SESSION_COOKIE}={}; Path=/; HttpOnly; SameSite=Strict; Max-Age={}{secure}",
@@ -146,7 +146,7 @@ async fn login(
     let agent = agent(&headers);
     let opened = shared.with_password(move |shared| {
         let client = Client { address: peer.ip(), user_agent: &agent };
-        Ok(shared.accounts.log_in(&login.username, &login.password, client, crate::now())?)
+        Ok(shared.accounts.log_in(&login.username, &login.password, client, crate::clock::now())?)
     });
     Ok(logged_in(&shared, opened.await?))
 }
@@ -175,7 +175,7 @@ async fn refresh(
             token
         }
     };
-    let opened = shared.blocking(move |shared| Ok(shared.accounts.refresh(&token, crate::now())?));
+    let opened = shared.blocking(move |shared| Ok(shared.accounts.refresh(&token, crate::clock::now())?));
     match opened.await {
         Ok(opened) => Ok(logged_in(&shared, opened)),
         // Another window has new cookies already.
@@ -186,7 +186,7 @@ async fn refresh(
 }
 
 async fn logout(State(shared): State<Arc<Shared>>, Caller(caller): Caller) -> Result<Response, Problem> {
-    shared.blocking(move |shared| Ok(shared.accounts.log_out(&caller, crate::now())?)).await?;
+    shared.blocking(move |shared| Ok(shared.accounts.log_out(&caller, crate::clock::now())?)).await?;
     Ok(without_cookies(StatusCode::NO_CONTENT.into_response()))
 }
 
@@ -232,7 +232,7 @@ async fn password(
     let agent = agent(&headers);
     let changed = move |shared: &Shared| {
         let client = Client { address: peer.ip(), user_agent: &agent };
-        Ok(shared.accounts.change_password(&caller, &change.current, &change.new, client, crate::now())?)
+        Ok(shared.accounts.change_password(&caller, &change.current, &change.new, client, crate::clock::now())?)
     };
     shared.with_password(changed).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -275,7 +275,7 @@ async fn setup(
     let opened = shared.with_password(move |shared| {
         let Setup { code, username, password } = setup;
         let client = Client { address: peer.ip(), user_agent: &agent };
-        Ok(shared.accounts.set_up(&code, &username, &password, client, crate::now())?)
+        Ok(shared.accounts.set_up(&code, &username, &password, client, crate::clock::now())?)
     });
     Ok(logged_in(&shared, opened.await?))
 }

@@ -13,7 +13,7 @@ use crate::auth::Role;
 use crate::extract::{Answer, Body};
 use crate::operation::Operation;
 use crate::operator::{DetectionChoice, ModelView, SignatureView};
-use crate::server::Shared;
+use crate::shared::Shared;
 use crate::view::All;
 
 pub(super) fn operations() -> Vec<Operation> {
@@ -67,7 +67,12 @@ async fn judge(
         });
         let detail = method.into_iter().chain(models).collect::<Vec<_>>().join(", ");
         shared.operator.judge(choice)?;
-        shared.store.note(Change { who: &caller.username, at: crate::now() }, "detection changed", "", &detail)?;
+        shared.store.note(
+            Change { who: &caller.username, at: crate::clock::now() },
+            "detection changed",
+            "",
+            &detail,
+        )?;
         let source = shared.operator.source();
         Ok(Judging { method: source.method, models: source.models })
     });

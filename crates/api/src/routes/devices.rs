@@ -12,12 +12,12 @@ use serde::{Deserialize, Serialize};
 use super::{after, limit};
 use crate::access::{Access, Caller};
 use crate::auth::Role;
-use crate::extract::{Answer, Body, Named, Params};
+use crate::extract::{Answer, Body, Named, Params, moment};
 use crate::operation::Operation;
 use crate::problem::Problem;
-use crate::server::Shared;
+use crate::shared::Shared;
+use crate::view::Listed;
 use crate::view::alert::AlertView;
-use crate::view::{Listed, time};
 
 /// Alerts shown of one device.
 const MOST_ALERTS: usize = 50;
@@ -92,8 +92,8 @@ struct DevicePage {
 }
 
 async fn list(State(shared): State<Arc<Shared>>, Params(filter): Params<DeviceFilter>) -> Answer<Listed<DeviceView>> {
-    let from = time::parse("since", filter.since.as_deref())?;
-    let until = time::parse("until", filter.until.as_deref())?;
+    let from = moment("since", filter.since.as_deref())?;
+    let until = moment("until", filter.until.as_deref())?;
     let query = DeviceQuery {
         time: TimeRange { from, until },
         device: None,
@@ -170,7 +170,7 @@ async fn describe(
     Body(words): Body<Words>,
 ) -> Answer<DeviceView> {
     let described = shared.blocking(move |shared| {
-        let change = Change { who: &caller.username, at: crate::now() };
+        let change = Change { who: &caller.username, at: crate::clock::now() };
         let words = DeviceWords { name: words.name.as_deref(), note: words.note.as_deref() };
         let known = device(shared, &id)?.id;
         let record = shared.store.describe_device(&known, words, change)?;

@@ -12,11 +12,11 @@ use serde::Deserialize;
 use super::{after, limit};
 use crate::access::Access;
 use crate::auth::Role;
-use crate::extract::{Answer, Params};
+use crate::extract::{Answer, Params, moment};
 use crate::operation::Operation;
 use crate::problem::Problem;
-use crate::server::Shared;
-use crate::view::{Listed, time};
+use crate::shared::Shared;
+use crate::view::Listed;
 
 pub(super) fn operations() -> Vec<Operation> {
     let viewer = Access::Role(Role::Viewer);
@@ -68,8 +68,8 @@ fn host(text: &str) -> Result<IpAddr, Problem> {
 
 async fn list(State(shared): State<Arc<Shared>>, Params(filter): Params<FlowFilter>) -> Answer<Listed<FlowRow>> {
     let set = |text: Option<String>| text.filter(|text| !text.is_empty());
-    let from = time::parse("since", filter.since.as_deref())?;
-    let until = time::parse("until", filter.until.as_deref())?;
+    let from = moment("since", filter.since.as_deref())?;
+    let until = moment("until", filter.until.as_deref())?;
     let query = FlowQuery {
         time: TimeRange { from, until },
         device: set(filter.host).as_deref().map(host).transpose()?,

@@ -15,7 +15,7 @@ use crate::auth::{Identity, Role};
 use crate::operation::{Given as Gives, Operation};
 use crate::operator::{SourceKind, SourceState};
 use crate::problem::Problem;
-use crate::server::Shared;
+use crate::shared::Shared;
 
 pub(super) fn operations() -> Vec<Operation> {
     let viewer = Access::Role(Role::Viewer);

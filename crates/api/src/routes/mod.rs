@@ -15,17 +15,11 @@ mod suppressions;
 mod system;
 mod uploads;
 
-use std::sync::Arc;
-
-use axum::Router;
-use axum::routing::get;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::operation::Operation;
 use crate::problem::Problem;
-use crate::server::Shared;
-use crate::stream;
 
 /// All operations.
 pub(crate) fn operations() -> Vec<Operation> {
@@ -48,11 +42,6 @@ pub(crate) fn operations() -> Vec<Operation> {
     .into_iter()
     .flatten()
     .collect()
-}
-
-/// What the OpenAPI document does not describe: the stream, which is no answer to a request.
-pub(crate) fn unlisted(_shared: &Arc<Shared>) -> Router<Arc<Shared>> {
-    Router::new().route("/ws", get(stream::connect))
 }
 
 /// A query of a list without filters.

@@ -19,9 +19,9 @@ use crate::feed::MOST_SECONDS;
 use crate::operation::Operation;
 use crate::operator::{Coverage, SourceState, SourceStatus};
 use crate::problem::Problem;
-use crate::server::Shared;
-use crate::stream::SecondView;
+use crate::shared::Shared;
 use crate::view::alert::AlertView;
+use crate::view::second::Second;
 use crate::view::time;
 
 /// Seconds that rates are the mean of.
@@ -55,7 +55,7 @@ pub(crate) struct Overview {
     /// The mean of the last five seconds; nothing once nothing is watched.
     rates: Rates,
     /// The last five minutes, oldest first.
-    seconds: Vec<SecondView>,
+    seconds: Vec<Second>,
     /// Alerts that are kept by attack, most first.
     attack_shares: Vec<Share>,
     /// Flows since the start by transport, most bytes first.
@@ -229,7 +229,7 @@ pub(crate) fn build(shared: &Shared) -> Result<Overview, Problem> {
     let recent = &whole[whole.len().saturating_sub(RATE_SECONDS)..];
     let source = shared.operator.source();
     let is_running = source.state == SourceState::Running;
-    let mean = |of: fn(&crate::Second) -> u64| {
+    let mean = |of: fn(&Second) -> u64| {
         let sum: u64 = recent.iter().filter(|_| is_running).map(of).sum();
         sum as f64 / recent.len().max(1) as f64
     };
@@ -252,13 +252,13 @@ pub(crate) fn build(shared: &Shared) -> Result<Overview, Problem> {
     protocols.sort_by_key(|share| std::cmp::Reverse(share.bytes));
     Ok(Overview {
         now,
-        wall: crate::now(),
+        wall: crate::clock::now(),
         source,
         rates: Rates {
             packets_per_second: mean(|second| second.packets),
             bytes_per_second: mean(|second| second.bytes),
         },
-        seconds: seconds.into_iter().map(SecondView::from).collect(),
+        seconds,
         attack_shares: attacks,
         protocol_shares: protocols,
         top_talkers: talkers.collect(),

@@ -17,7 +17,7 @@ use crate::auth::Role;
 use crate::extract::{Answer, Params};
 use crate::operation::Operation;
 use crate::problem::Problem;
-use crate::server::Shared;
+use crate::shared::Shared;
 use crate::uploads::Wanted;
 use crate::view::{All, Listed};
 

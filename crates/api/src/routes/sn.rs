@@ -17,7 +17,7 @@ use crate::extract::{Answer, Body, Named, Params};
 use crate::operation::Operation;
 use crate::operator::{DetectionChoice, SourceChoice, SourceKind};
 use crate::problem::Problem;
-use crate::server::Shared;
+use crate::shared::Shared;
 use crate::view::All;
 use crate::view::alert::attack_name;
 use crate::view::sn::{AgentStatus, Entry, ResponseStatus, Stats, TopIp};
@@ -216,7 +216,12 @@ async fn set_detection_method(
     let set = shared.blocking(move |shared| {
         let method = asked.method;
         shared.operator.judge(DetectionChoice { method: Some(method.clone()), models: None })?;
-        shared.store.note(Change { who: &caller.username, at: crate::now() }, "detection changed", "", &method)?;
+        shared.store.note(
+            Change { who: &caller.username, at: crate::clock::now() },
+            "detection changed",
+            "",
+            &method,
+        )?;
         Ok(MethodSet { success: true, method })
     });
     set.await.map(Json).map_err(Problem::with_error)
@@ -258,7 +263,7 @@ async fn start_monitor(
             ..SourceChoice::default()
         };
         shared.operator.watch(choice, None)?;
-        shared.store.note(Change { who: &caller.username, at: crate::now() }, "source changed", "", &message)?;
+        shared.store.note(Change { who: &caller.username, at: crate::clock::now() }, "source changed", "", &message)?;
         Ok(Started { success: true, message })
     });
     started.await.map(Json).map_err(Problem::with_error)
@@ -284,7 +289,7 @@ async fn stop_monitor(State(shared): State<Arc<Shared>>, Caller(caller): Caller)
         let saves = before.kind == SourceKind::Interface;
         let captures = if saves { shared.operator.captures() } else { Vec::new() };
         let after = shared.operator.stop();
-        shared.store.note(Change { who: &caller.username, at: crate::now() }, "source stopped", "", "")?;
+        shared.store.note(Change { who: &caller.username, at: crate::clock::now() }, "source stopped", "", "")?;
         let name = |path: &std::path::PathBuf| path.file_name().map(|name| name.to_string_lossy().into_owned());
         let success = before.state == crate::operator::SourceState::Running;
         let message = if success { "stopped" } else { "nothing was watched" };

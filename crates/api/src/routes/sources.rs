@@ -13,7 +13,7 @@ use crate::auth::Role;
 use crate::extract::{Answer, Body};
 use crate::operation::Operation;
 use crate::operator::{Coverage, InterfaceView, MethodView, SinkView, SourceChoice, SourceKind, SourceStatus};
-use crate::server::Shared;
+use crate::shared::Shared;
 use crate::view::All;
 
 pub(super) fn operations() -> Vec<Operation> {
@@ -62,7 +62,7 @@ async fn choose(
         let detail = in_words(&choice);
         let upload = choice.job.as_deref().map(|job| shared.uploads.capture(job)).transpose()?;
         let status = shared.operator.watch(choice, upload.as_deref())?;
-        shared.store.note(Change { who: &caller.username, at: crate::now() }, "source changed", "", &detail)?;
+        shared.store.note(Change { who: &caller.username, at: crate::clock::now() }, "source changed", "", &detail)?;
         Ok(status)
     });
     chosen.await.map(Json)
@@ -91,7 +91,7 @@ fn in_words(choice: &SourceChoice) -> String {
 async fn stop(State(shared): State<Arc<Shared>>, Caller(caller): Caller) -> Answer<SourceStatus> {
     let stopped = shared.blocking(move |shared| {
         let status = shared.operator.stop();
-        shared.store.note(Change { who: &caller.username, at: crate::now() }, "source stopped", "", "")?;
+        shared.store.note(Change { who: &caller.username, at: crate::clock::now() }, "source stopped", "", "")?;
         Ok(status)
     });
     stopped.await.map(Json)

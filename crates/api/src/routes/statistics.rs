@@ -13,11 +13,11 @@ use super::alerts::AlertFilter;
 use super::limit;
 use crate::access::Access;
 use crate::auth::Role;
-use crate::extract::{Answer, Params};
+use crate::extract::{Answer, Params, moment};
 use crate::operation::Operation;
 use crate::problem::Problem;
-use crate::server::Shared;
-use crate::view::{All, time};
+use crate::shared::Shared;
+use crate::view::All;
 
 /// Points of a drawing, where nobody asks for another step.
 const POINTS: i64 = 300;
@@ -75,11 +75,11 @@ struct Series<T> {
 
 /// What time a drawing covers.
 fn range(shared: &Shared, since: Option<&str>, until: Option<&str>) -> Result<(Timestamp, Timestamp), Problem> {
-    let until = match time::parse("until", until)? {
+    let until = match moment("until", until)? {
         Some(until) => until,
-        None => shared.feed.now().unwrap_or_else(crate::now).plus(std::time::Duration::from_secs(60)),
+        None => shared.feed.now().unwrap_or_else(crate::clock::now).plus(std::time::Duration::from_secs(60)),
     };
-    let since = time::parse("since", since)?;
+    let since = moment("since", since)?;
     let since = since.unwrap_or_else(|| until.minus(std::time::Duration::from_secs(86_400)));
     if since >= until {
         return Err(Problem::bad_request("since: it is not before `until`"));

@@ -14,10 +14,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::access::{Access, Caller};
 use crate::auth::Role;
-use crate::extract::{Answer, Body, Given, Named};
+use crate::extract::{Answer, Body, Given, Named, moment};
 use crate::operation::Operation;
 use crate::problem::Problem;
-use crate::server::Shared;
+use crate::shared::Shared;
 use crate::view::{All, time};
 
 pub(super) fn operations() -> Vec<Operation> {
@@ -144,7 +144,7 @@ async fn preview(
     Caller(caller): Caller,
     Body(wanted): Body<Wanted>,
 ) -> Answer<Hidden> {
-    let suppression = Suppression::new(wanted.matcher, caller.username, String::new(), crate::now(), None);
+    let suppression = Suppression::new(wanted.matcher, caller.username, String::new(), crate::clock::now(), None);
     let hidden = shared.blocking(move |shared| Ok(shared.store.preview(&suppression)?)).await?;
     Ok(Json(Hidden::from(&hidden)))
 }
@@ -158,7 +158,7 @@ async fn add(
     if !(1..=1_000).contains(&reason.chars().count()) {
         return Err(Problem::bad_request("reason: say why, in at most 1000 characters"));
     }
-    let (expires, now) = (time::parse("expires", new.expires.as_deref())?, crate::now());
+    let (expires, now) = (moment("expires", new.expires.as_deref())?, crate::clock::now());
     if expires.is_some_and(|expires| expires <= now) {
         return Err(Problem::bad_request("expires: that is over already"));
     }
@@ -178,7 +178,7 @@ async fn remove(
     Named(id): Named,
 ) -> Result<StatusCode, Problem> {
     let by = move |shared: &Shared| {
-        let change = Change { who: &caller.username, at: crate::now() };
+        let change = Change { who: &caller.username, at: crate::clock::now() };
         Ok(shared.store.remove_suppression(&id, change).map(drop)?)
     };
     shared.blocking(by).await?;

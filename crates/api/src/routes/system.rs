@@ -16,7 +16,7 @@ use crate::auth::Role;
 use crate::extract::{Answer, Body, Given, Named, Params};
 use crate::operation::Operation;
 use crate::problem::Problem;
-use crate::server::Shared;
+use crate::shared::Shared;
 use crate::view::{All, Listed, time};
 
 pub(super) fn operations() -> Vec<Operation> {
@@ -82,7 +82,7 @@ struct AccountView {
 
 async fn accounts(State(shared): State<Arc<Shared>>) -> Answer<All<AccountView>> {
     let found = shared.blocking(|shared| {
-        let now = crate::now();
+        let now = crate::clock::now();
         let view = |account: Account| AccountView {
             locked_until: shared.accounts.locked_until(&account.username, now),
             username: account.username,
@@ -124,7 +124,7 @@ async fn add_account(
     Body(new): Body<NewAccount>,
 ) -> Result<Given<AccountName>, Problem> {
     let made = shared.with_password(move |shared| {
-        let change = Change { who: &caller.username, at: crate::now() };
+        let change = Change { who: &caller.username, at: crate::clock::now() };
         shared.accounts.add(&new.username, &new.password, new.role, change)?;
         Ok(AccountName { username: new.username })
     });
@@ -154,7 +154,7 @@ async fn change_account(
     Body(wanted): Body<AccountChange>,
 ) -> Result<StatusCode, Problem> {
     let changed = move |shared: &Shared| {
-        let change = Change { who: &caller.username, at: crate::now() };
+        let change = Change { who: &caller.username, at: crate::clock::now() };
         let AccountChange { role, password, disabled } = wanted;
         Ok(shared.accounts.change(&username, role, password.as_deref(), disabled, change)?)
     };
@@ -168,7 +168,7 @@ async fn remove_account(
     Named(username): Named,
 ) -> Result<StatusCode, Problem> {
     let removed = move |shared: &Shared| {
-        let change = Change { who: &caller.username, at: crate::now() };
+        let change = Change { who: &caller.username, at: crate::clock::now() };
         Ok(shared.accounts.remove(&username, change)?)
     };
     shared.blocking(removed).await?;
@@ -245,7 +245,7 @@ async fn add_token(
 ) -> Result<Given<MadeToken>, Problem> {
     let made = shared.blocking(move |shared| {
         let (view, token) =
-            shared.accounts.add_token(&caller, &new.name, new.role, new.expires_in_days, crate::now())?;
+            shared.accounts.add_token(&caller, &new.name, new.role, new.expires_in_days, crate::clock::now())?;
         Ok(MadeToken { view: view.into(), token })
     });
     Ok(Given(StatusCode::CREATED, made.await?))
@@ -256,7 +256,7 @@ async fn revoke_token(
     Caller(caller): Caller,
     Named(id): Named,
 ) -> Result<StatusCode, Problem> {
-    shared.blocking(move |shared| Ok(shared.accounts.revoke_token(&caller, &id, crate::now())?)).await?;
+    shared.blocking(move |shared| Ok(shared.accounts.revoke_token(&caller, &id, crate::clock::now())?)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -335,7 +335,7 @@ async fn configuration(State(shared): State<Arc<Shared>>) -> Answer<Configuratio
 async fn reload(State(shared): State<Arc<Shared>>, Caller(caller): Caller) -> Result<StatusCode, Problem> {
     let asked = move |shared: &Shared| {
         shared.operator.reload();
-        Ok(shared.store.note(Change { who: &caller.username, at: crate::now() }, "reload asked for", "", "")?)
+        Ok(shared.store.note(Change { who: &caller.username, at: crate::clock::now() }, "reload asked for", "", "")?)
     };
     shared.blocking(asked).await?;
     Ok(StatusCode::ACCEPTED)

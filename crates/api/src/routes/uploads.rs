@@ -23,7 +23,7 @@ use crate::auth::Role;
 use crate::extract::{Answer, Named};
 use crate::operation::Operation;
 use crate::problem::Problem;
-use crate::server::Shared;
+use crate::shared::Shared;
 use crate::uploads::{Incoming, Wanted};
 use crate::view::All;
 use crate::view::job::Job;
@@ -92,7 +92,8 @@ async fn remove(
     Caller(caller): Caller,
     Named(id): Named,
 ) -> Result<StatusCode, Problem> {
-    let removed = move |shared: &Shared| shared.uploads.remove(&id, Change { who: &caller.username, at: crate::now() });
+    let removed =
+        move |shared: &Shared| shared.uploads.remove(&id, Change { who: &caller.username, at: crate::clock::now() });
     shared.blocking(removed).await?;
     Ok(StatusCode::NO_CONTENT)
 }

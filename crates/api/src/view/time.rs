@@ -1,6 +1,6 @@
 //! Times as they are written: RFC 3339, UTC, microseconds.
 
-use lapwing_alert::{from_rfc3339, rfc3339};
+use lapwing_alert::rfc3339;
 use lapwing_capture::Timestamp;
 use schemars::JsonSchema;
 use serde::Serializer;
@@ -23,12 +23,4 @@ pub(crate) mod optional {
             None => serializer.serialize_none(),
         }
     }
-}
-
-/// A moment in a query.
-pub(crate) fn parse(name: &str, text: Option<&str>) -> Result<Option<Timestamp>, crate::problem::Problem> {
-    let Some(text) = text else { return Ok(None) };
-    let refused =
-        || crate::problem::Problem::bad_request(format!("{name}: '{text}' is not a time such as 2026-11-20T18:00:00Z"));
-    from_rfc3339(text).map(Some).ok_or_else(refused)
 }

@@ -1,0 +1,70 @@
+//! What every operation can reach.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::http::StatusCode;
+use lapwing_engine::packets::Tap;
+use lapwing_store::Store;
+use tokio::sync::Semaphore;
+
+use crate::answers::Answers;
+use crate::auth::Accounts;
+use crate::feed::Feed;
+use crate::operator::Operator;
+use crate::problem::Problem;
+use crate::stream::Stream;
+use crate::uploads::Uploads;
+
+/// What every operation can reach.
+pub(crate) struct Shared {
+    pub(crate) store: Arc<Store>,
+    pub(crate) accounts: Arc<Accounts>,
+    pub(crate) feed: Feed,
+    pub(crate) tap: Tap,
+    pub(crate) operator: Arc<dyn Operator>,
+    pub(crate) uploads: Arc<Uploads>,
+    pub(crate) payload: Option<usize>,
+    pub(crate) stream: Arc<Stream>,
+    pub(crate) answers: Arc<Answers>,
+    /// Captures are read for an answer one at a time.
+    pub(crate) cutting: Semaphore,
+    /// Uploads that come in at once.
+    pub(crate) receiving: Semaphore,
+    /// Who shows a password waits here for others who do, not on a thread that somebody else could use.
+    pub(crate) passwords: Semaphore,
+    pub(crate) openapi: Bytes,
+    /// Cookies are for encrypted connections only.
+    pub(crate) is_encrypted: bool,
+}
+
+impl Shared {
+    /// The store of what is watched, or of an upload.
+    pub(crate) fn kept(&self, job: Option<&str>) -> Result<Arc<Store>, Problem> {
+        match job.filter(|job| !job.is_empty()) {
+            None => Ok(Arc::clone(&self.store)),
+            Some(job) => self.uploads.store_of(job),
+        }
+    }
+
+    /// Does what looks at a password.
+    pub(crate) async fn with_password<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let _turn = self.passwords.acquire().await;
+        self.blocking(work).await
+    }
+
+    /// Does what may wait for a disk or takes long, away from the threads that serve connections.
+    pub(crate) async fn blocking<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let shared = Arc::clone(self);
+        let done = tokio::task::spawn_blocking(move || work(&shared)).await;
+        done.unwrap_or_else(|_| {
+            Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "this went wrong; the log may say more"))
+        })
+    }
+}
