@@ -370,7 +370,7 @@ impl Entry {
             bytes,
             packets,
             duration: flow.duration().as_secs_f64(),
-            service: None,
+            service: flow.service.as_deref().map(str::to_owned),
             conn_state: flow.state.as_str(),
             geoip: None,
             uid: Uid(flow.uid).to_string(),

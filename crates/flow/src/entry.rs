@@ -307,6 +307,7 @@ impl Entry {
             resp: self.half(1 - originator, mac, extras.entropy[1 - originator]),
             state: self.state(),
             history: self.history,
+            service: None,
             series: extras.series,
             settled: self.settled,
             told_packets: self.told_packets(),

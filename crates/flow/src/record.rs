@@ -178,6 +178,9 @@ pub struct Flow {
     pub state: ConnState,
     /// Zeek's history.
     pub history: History,
+    /// Application protocols that a sensor found by content, in Zeek's words with commas between: `http`, `gssapi,smb`. Only of
+    /// flows that came from a log.
+    pub service: Option<Box<str>>,
     /// The first packets' lengths, directions and gaps, of flows of at least four packets; only with
     /// [`FlowConfig::packet_series`](crate::FlowConfig::packet_series).
     pub series: Option<Box<PacketSeries>>,

@@ -106,6 +106,12 @@ impl EachField for Separated<'_> {
         match value {
             FieldValue::Unset => self.line.word(self.unset),
             FieldValue::Bool(value) => self.line.byte(if value { b'T' } else { b'F' }),
+            // A service may be a list.
+            FieldValue::Text(text) if self.separator == b',' && text.contains(',') => {
+                self.line.byte(b'"');
+                self.line.word(text.as_bytes());
+                self.line.byte(b'"');
+            }
             value => self.line.value(value),
         }
         self.line.byte(self.separator);

@@ -149,7 +149,7 @@ connection_fields! { |flow, local|
     "id.resp_h" Addr "responder's address" => FieldValue::Address(flow.responder.address);
     "id.resp_p" Port "responder's port; ICMP: counterpart or code" => FieldValue::Port(flow.responder.port);
     "proto" Enum "transport protocol" => FieldValue::Text(transport(flow.protocol));
-    "service" String "application protocol proven by content" => FieldValue::Unset;
+    "service" String "application protocol proven by content" => text(flow.service.as_deref().unwrap_or_default());
     "duration" Interval "from the first packet to the last" =>
         only_with_duration(flow, FieldValue::Interval(flow.duration()));
     "orig_bytes" Count "payload bytes from the originator" =>

@@ -9,7 +9,7 @@ use lapwing_decode::Address;
 
 use crate::FieldValue;
 
-/// More than the widest row has: 27 columns of at most 45 bytes, JSON names of at most 20.
+/// More than the widest row has: 27 columns of at most 66 bytes, JSON names of at most 20.
 const ROOM: usize = 2048;
 
 /// Decimal digits of 0..=99, two each.
@@ -86,7 +86,7 @@ impl Line {
         }
     }
 
-    /// A value; what is unset writes nothing. Texts that reach here are words of ours (states, histories, protocol names):
+    /// A value; what is unset writes nothing. Texts that reach here are words of ours (states, histories) and names of protocols:
     /// nothing in them needs escaping.
     #[inline(always)]
     pub(crate) fn value(&mut self, value: FieldValue<'_>) {

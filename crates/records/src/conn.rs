@@ -7,6 +7,7 @@ use lapwing_protocol::{Fact, Facts};
 
 use crate::connection::{self, Connection, ICMP, ICMP6, TCP, UDP, UNKNOWN_PROTOCOL};
 use crate::record::{LineProblem, Record, wrong};
+use crate::service::service;
 use crate::text;
 use crate::vocabulary::{Meaning, Vocabulary};
 
@@ -20,6 +21,7 @@ pub(crate) enum Column {
     RespHost,
     RespPort,
     Proto,
+    Service,
     Duration,
     OrigBytes,
     RespBytes,
@@ -48,6 +50,7 @@ const COLUMNS: &[(&str, Column)] = &[
     ("id.resp_h", Column::RespHost),
     ("id.resp_p", Column::RespPort),
     ("proto", Column::Proto),
+    ("service", Column::Service),
     ("duration", Column::Duration),
     ("orig_bytes", Column::OrigBytes),
     ("resp_bytes", Column::RespBytes),
@@ -92,6 +95,7 @@ struct Row {
     resp_port: u16,
     proto: Option<Proto>,
     ip_proto: Option<u8>,
+    service: Option<Box<str>>,
     duration: Option<i64>,
     orig_bytes: Option<u64>,
     resp_bytes: Option<u64>,
@@ -155,6 +159,7 @@ impl Vocabulary for Conn {
             Column::Proto => {
                 row.proto = Some(proto(value).ok_or_else(|| wrong("proto", value, "a transport protocol"))?);
             }
+            Column::Service => row.service = service(value),
             Column::Duration => {
                 let nanos = text::seconds(value).filter(|nanos| *nanos >= 0);
                 row.duration = Some(nanos.ok_or_else(|| wrong("duration", value, "a length of time"))?);
@@ -259,6 +264,7 @@ impl Row {
             resp: half(self.resp_packets, self.resp_ip_bytes, self.resp_bytes, self.macs[1]),
             state: self.state,
             history: self.history,
+            service: self.service,
             facts,
             open,
             label,

@@ -38,6 +38,7 @@ pub(crate) struct Connection {
     pub(crate) resp: Half,
     pub(crate) state: Option<ConnState>,
     pub(crate) history: History,
+    pub(crate) service: Option<Box<str>>,
     pub(crate) facts: Facts,
     pub(crate) open: bool,
     pub(crate) label: Option<Box<str>>,
@@ -79,6 +80,7 @@ impl Connection {
             resp: self.resp,
             state,
             history: self.history,
+            service: self.service,
             ..Flow::default()
         };
         Record { flow, facts, open: self.open, label: self.label }

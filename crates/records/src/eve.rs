@@ -13,6 +13,7 @@ use lapwing_protocol::{Fact, Facts};
 
 use crate::connection::{self, Connection, TCP};
 use crate::record::{LineProblem, Record, wrong};
+use crate::service::service;
 use crate::text;
 use crate::vocabulary::{Meaning, Vocabulary};
 
@@ -29,6 +30,7 @@ pub(crate) enum Column {
     DestinationIp,
     DestinationPort,
     Proto,
+    Service,
     IcmpType,
     IcmpCode,
     Vlan,
@@ -55,6 +57,7 @@ const COLUMNS: &[(&str, Column)] = &[
     ("dest_ip", Column::DestinationIp),
     ("dest_port", Column::DestinationPort),
     ("proto", Column::Proto),
+    ("app_proto", Column::Service),
     ("icmp_type", Column::IcmpType),
     ("icmp_code", Column::IcmpCode),
     ("vlan", Column::Vlan),
@@ -101,6 +104,7 @@ struct Event {
     source_port: u16,
     destination_port: u16,
     proto: Option<Proto>,
+    service: Option<Box<str>>,
     icmp: Option<(u16, u16)>,
     vlan: Option<u16>,
     inner_vlan: Option<u16>,
@@ -156,6 +160,7 @@ impl Vocabulary for Eve {
                 let protocol = connection::protocol(value, false).unwrap_or(connection::UNKNOWN_PROTOCOL);
                 event.proto = Some(Proto(protocol));
             }
+            Column::Service => event.service = service(value),
             Column::IcmpType => event.icmp.get_or_insert_default().0 = port("icmp_type")?,
             Column::IcmpCode => event.icmp.get_or_insert_default().1 = port("icmp_code")?,
             Column::Vlan => {
@@ -263,6 +268,7 @@ impl Event {
             protocol,
             vlan: self.vlan,
             inner_vlan: self.inner_vlan,
+            service: self.service.clone().or_else(|| answer.and_then(|answer| answer.service.clone())),
             facts: Facts::of(&[Fact::Packets]),
             ..Connection::default()
         };
@@ -299,7 +305,7 @@ mod tests {
     }
 
     const FLOW: &str = r#"{"timestamp":"2021-06-06T15:57:37.272281+0200","flow_id":445348883402532,"event_type":"flow","src_ip":"91.238.203.56",
-        "src_port":48938,"dest_ip":"192.168.1.129","dest_port":445,"proto":"TCP","vlan":[7,8],"flow":{"pkts_toserver":2,"pkts_toclient":2,
+        "src_port":48938,"dest_ip":"192.168.1.129","dest_port":445,"proto":"TCP","app_proto":"smb","vlan":[7,8],"flow":{"pkts_toserver":2,"pkts_toclient":2,
         "bytes_toserver":120,"bytes_toclient":120,"start":"2021-06-06T17:34:31.140759+0200","end":"2021-06-06T17:34:31.141012+0200",
         "age":0,"state":"closed","reason":"timeout"},"tcp":{"tcp_flags":"16","tcp_flags_ts":"02","tcp_flags_tc":"14","syn":true}}"#;
 
@@ -309,6 +315,7 @@ mod tests {
         let (records, _) = read(&[&line, r#"{"event_type":"alert","src_ip":"10.0.0.1"}"#]);
         let (flow, facts) = (&records[0].flow, records[0].facts);
         assert_eq!((flow.orig.packets, flow.resp.packets, flow.state), (2, 2, ConnState::Rej));
+        assert_eq!(flow.service.as_deref(), Some("smb"));
         assert_eq!((flow.orig.flags[1], flow.resp.flags[2], flow.orig.payload_packets), (1, 1, 0));
         assert_eq!((flow.start.micros(), flow.vlan, flow.inner_vlan), (1_622_993_671_140_759, Some(7), Some(8)));
         assert!(facts.has(Fact::Flags) && facts.has_estimate(Fact::PayloadBytes) && !facts.has(Fact::History));

@@ -25,6 +25,7 @@ mod recognise;
 mod record;
 mod report;
 mod separated;
+mod service;
 mod syntax;
 mod text;
 mod vocabulary;

@@ -203,6 +203,7 @@ mod tests {
         assert_eq!((flow.start.micros(), flow.last.micros()), (10_500_000, 12_500_000));
         assert_eq!((flow.orig.packets, flow.resp.ip_bytes, flow.orig.payload_bytes), (7, 1300, 100));
         assert_eq!((flow.state, flow.history.as_str()), (ConnState::Sf, "ShADadFf"));
+        assert_eq!(flow.service.as_deref(), Some("ssl"));
         assert_eq!(flow.orig.flags, [1, 1, 0, 0, 1, 0, 0, 0]);
         let facts = records[0].facts;
         assert!(

@@ -22,7 +22,7 @@ pub struct FlowQuery {
     pub protocol: Option<String>,
     /// Of this uid.
     pub uid: Option<String>,
-    /// Of this application protocol, in Zeek's words: `http`, `ssl`, `dns`.
+    /// Of this application protocol, in Zeek's words: `http`, `ssl`, `dns`; of several (`gssapi,smb`) each finds the flow.
     pub service: Option<String>,
     /// In this state, in Zeek's words: `SF`, `S0`, `REJ`.
     pub state: Option<String>,
@@ -68,7 +68,10 @@ impl FlowQuery {
             Condition::Port => self.port.is_none_or(|port| *row.cell("id.resp_p") == Cell::Port(port)),
             Condition::Protocol => word(&self.protocol, "proto"),
             Condition::State => word(&self.state, "conn_state"),
-            Condition::Service => word(&self.service, "service"),
+            Condition::Service => self.service.as_ref().is_none_or(|asked| match row.cell("service") {
+                Cell::Text(listed) => format!(",{listed},").contains(&format!(",{asked},")),
+                _ => false,
+            }),
             Condition::After => self.after.as_ref().is_none_or(|cursor| {
                 let (ended, uid) = (row.span().1, row.cell("uid").text());
                 // Those that are like the last one were shown in part: how many, the cursor says.

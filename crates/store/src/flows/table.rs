@@ -153,10 +153,12 @@ fn conditions(query: &FlowQuery) -> Conditions {
     if let Some(uid) = &query.uid {
         conditions.add("uid = ?", uid.as_str());
     }
-    for (name, word) in [("service", &query.service), ("conn_state", &query.state)] {
-        if let Some(word) = word {
-            conditions.add(&format!("document::jsonb->>'{name}' = ?"), word.as_str());
-        }
+    if let Some(service) = &query.service {
+        let listed = "',' || (document::jsonb->>'service') || ','";
+        conditions.add(&format!("{listed} LIKE ? ESCAPE '\\'"), containing(&format!(",{service},")));
+    }
+    if let Some(state) = &query.state {
+        conditions.add("document::jsonb->>'conn_state' = ?", state.as_str());
     }
     if let Some(text) = &query.text {
         let found = SEARCHED.map(|name| format!("LOWER(document::jsonb->>'{name}') LIKE ? ESCAPE '\\'"));

@@ -338,7 +338,8 @@ pub(crate) fn flow(uid: u64, host: u8, seconds: i64) -> Flow {
 
 pub(crate) fn flows_are_found_by_everything_that_is_asked(store: &Store) {
     let state = |uid| if uid % 4 == 1 { ConnState::Sf } else { ConnState::S0 };
-    let made = |uid| Flow { state: state(uid), ..flow(uid, (uid % 4) as u8, 400 * uid as i64) };
+    let service = |uid| (uid % 4 == 2).then(|| "gssapi,smb".into());
+    let made = |uid| Flow { state: state(uid), service: service(uid), ..flow(uid, (uid % 4) as u8, 400 * uid as i64) };
     let flows: Vec<Flow> = (0..100).map(made).collect();
     store.put_flows(&flows[..50]).unwrap();
     store.put_flows(&flows[50..]).unwrap();
@@ -360,7 +361,11 @@ pub(crate) fn flows_are_found_by_everything_that_is_asked(store: &Store) {
         assert_eq!(find(FlowQuery { device, time, ..all() }).items.len(), 3);
         assert_eq!(find(FlowQuery { protocol: Some("udp".into()), ..all() }).items.len(), 0);
         assert_eq!(find(FlowQuery { state: Some("SF".into()), ..all() }).items.len(), 25);
-        assert_eq!(find(FlowQuery { service: Some("http".into()), ..all() }).items.len(), 0);
+        for (service, flows) in [("http", 0), ("smb", 25), ("gssapi", 25), ("gssapi,smb", 25), ("s", 0)] {
+            let service = Some(service.to_owned());
+            assert_eq!(find(FlowQuery { service, ..all() }).items.len(), flows);
+        }
+        assert_eq!(find(FlowQuery { text: Some("API,S".into()), ..all() }).items.len(), 25);
         assert_eq!(find(FlowQuery { text: Some("168.0.3".into()), ..all() }).items.len(), 25);
         let shouted = last.items[1].cell("uid").text().to_uppercase();
         assert!(find(FlowQuery { text: Some(shouted), ..all() }).items.contains(&last.items[1]));
