@@ -40,10 +40,17 @@ impl AlertGroup {
             _ => None,
         }
     }
-}
 
-/// The columns that most groups are made of: those of the table of sums.
-const ALIKE: &str = "kind, severity, status, attack";
+    fn column(self) -> &'static str {
+        match self {
+            Self::Kind => "kind",
+            Self::Severity => "severity",
+            Self::Device => "device",
+            Self::Status => "status",
+            Self::Attack => "attack",
+        }
+    }
+}
 
 /// Microseconds.
 const MINUTE: i64 = 60_000_000;
@@ -102,20 +109,19 @@ impl Store {
         let conditions = alerts::conditions(query, if summed { "hidden = 0" } else { alerts::SHOWN });
         let (count, table) =
             if summed { ("CAST(SUM(alerts) AS BIGINT)", "alert_sums") } else { ("COUNT(*)", "alerts") };
-        let columns = if group == AlertGroup::Device { "device" } else { ALIKE };
-        let statement = format!("SELECT {count}, {columns} FROM {table}{} GROUP BY {columns}", conditions.clause());
+        let column = group.column();
+        let statement = format!("SELECT {count}, {column} FROM {table}{} GROUP BY {column}", conditions.clause());
         let mut counts: BTreeMap<String, u64> = BTreeMap::new();
         for mut row in self.read(|sql| rows(sql, &statement, &conditions.values))? {
-            let (count, first) = (row.count(0), 1);
+            let count = row.count(0);
             if count == 0 {
                 continue;
             }
             let mut add = |name: &str| *counts.entry(name.to_owned()).or_default() += count;
             match group {
-                AlertGroup::Kind | AlertGroup::Device => add(&row.text(first)),
-                AlertGroup::Severity => add(severity(row.integer(first + 1)).as_str()),
-                AlertGroup::Status => add(&row.text(first + 2)),
-                AlertGroup::Attack => row.text(first + 3).split_whitespace().for_each(add),
+                AlertGroup::Kind | AlertGroup::Device | AlertGroup::Status => add(&row.text(1)),
+                AlertGroup::Severity => add(severity(row.integer(1)).as_str()),
+                AlertGroup::Attack => row.text(1).split_whitespace().for_each(add),
             }
         }
         let mut counts: Vec<(String, u64)> = counts.into_iter().collect();
