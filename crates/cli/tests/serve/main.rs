@@ -10,5 +10,6 @@ mod sentrynet;
 mod server;
 mod sites;
 mod stream;
+mod tls;
 mod traffic_monitor;
 mod uploads;

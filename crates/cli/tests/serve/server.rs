@@ -66,7 +66,7 @@ impl Server {
             Self { child, address: ([0, 0, 0, 0], 0).into(), code: String::new(), folder, admin: String::new() };
         while server.code.is_empty() {
             let line = lines.recv_timeout(PATIENCE).expect("the server starts");
-            if let Some((_, rest)) = line.split_once("serving http://") {
+            if let Some((_, rest)) = line.split_once("serving http").and_then(|(_, rest)| rest.split_once("://")) {
                 server.address = rest.split(' ').next().unwrap().parse().unwrap();
             } else if let Some((_, code)) = line.split_once("setup?code=") {
                 server.code = code.trim().to_owned();
@@ -79,14 +79,19 @@ impl Server {
     pub(crate) fn start() -> Self {
         let capture = corpus("first-look/suspicious.pcap");
         let mut server = Self::bare(&["--replay", capture.to_str().unwrap(), "--speed", "max"]);
-        let made = json!({ "code": server.code, "username": "admin", "password": PASSWORD });
-        let made = server.post("/auth/setup", "", &made);
-        assert_eq!(made.status, 200, "{made:?}");
-        server.admin = made.json()["token"].as_str().unwrap().to_owned();
+        server.make_admin();
         server.until("the replay ends", |server| {
             server.get("/api/v1/sources", &server.admin).json()["current"]["state"] == "ended"
         });
         server
+    }
+
+    /// Makes the first account with the link that was printed.
+    pub(crate) fn make_admin(&mut self) {
+        let account = json!({ "code": self.code, "username": "admin", "password": PASSWORD });
+        let made = self.post("/auth/setup", "", &account);
+        assert_eq!(made.status, 200, "{made:?}");
+        self.admin = made.json()["token"].as_str().unwrap().to_owned();
     }
 
     /// Makes an account of that role, named like it, and logs in: a session's token.

@@ -151,11 +151,23 @@ fn question(labels: &[&[u8]]) -> Vec<u8> {
         dns.extend(*label);
     }
     dns.extend([0, 0, 1, 0, 1]);
-    let (udp, ip) = (8 + dns.len() as u16, 28 + dns.len() as u16);
+    let udp = 8 + dns.len() as u16;
+    captured(17, &[&[0x9c, 0x40, 0, 53, (udp >> 8) as u8, udp as u8, 0, 0], &dns[..]].concat())
+}
+
+/// What a client at 192.168.1.5 says over TCP.
+fn said(port: u16, words: &[u8]) -> Vec<u8> {
+    let [high, low] = port.to_be_bytes();
+    let header = [0x9c, 0x40, high, low, 0, 0, 0, 1, 0, 0, 0, 1, 0x50, 0x18, 0xff, 0xff, 0, 0, 0, 0];
+    captured(6, &[&header, words].concat())
+}
+
+/// A capture of one IP packet from 192.168.1.5 to 192.168.1.1.
+fn captured(protocol: u8, packet: &[u8]) -> Vec<u8> {
+    let ip = 20 + packet.len() as u16;
     let mut frame = [&[0xff; 6][..], &[2, 0, 0, 0, 0, 5], &[8, 0]].concat();
-    frame.extend([0x45, 0, (ip >> 8) as u8, ip as u8, 0, 1, 0, 0, 64, 17, 0, 0, 192, 168, 1, 5, 192, 168, 1, 1]);
-    frame.extend([0x9c, 0x40, 0, 53, (udp >> 8) as u8, udp as u8, 0, 0]);
-    frame.extend(dns);
+    frame.extend([0x45, 0, (ip >> 8) as u8, ip as u8, 0, 1, 0, 0, 64, protocol, 0, 0, 192, 168, 1, 5, 192, 168, 1, 1]);
+    frame.extend(packet);
     let length = frame.len() as u32;
     let mut bytes = header();
     bytes.extend([1_760_000_000, 0, length, length].iter().flat_map(|word: &u32| word.to_le_bytes()));
@@ -180,6 +192,28 @@ fn names_of_hosts_and_devices_with_markup_come_back_as_data() {
     } else {
         named.refused(400);
     }
+}
+
+#[test]
+fn user_agents_and_server_names_with_markup_come_back_as_data() {
+    const HOSTILE: &str = "<script>alert(1)</script>";
+    let capture = corpus("first-look/clean.pcap");
+    let mut server = Server::bare(&["--replay", capture.to_str().unwrap(), "--speed", "max", "--payload", "200"]);
+    server.make_admin();
+    let payload = |server: &Server, capture: &[u8]| {
+        let job = ended(server, &upload(server, "said.pcap", capture));
+        let path = format!("/api/v1/packets?job={}", job["id"].as_str().unwrap());
+        server.get(&path, &server.admin).given()["data"][0]["payload"].as_str().unwrap().to_owned()
+    };
+    let request = format!("GET / HTTP/1.1\r\nHost: x\r\nUser-Agent: {HOSTILE}\r\n\r\n");
+    assert_eq!(payload(&server, &said(80, request.as_bytes())), request);
+    // A client hello whose server name is markup (RFC 6066, section 3).
+    let name = [&[0, HOSTILE.len() as u8 + 3, 0, 0, HOSTILE.len() as u8][..], HOSTILE.as_bytes()].concat();
+    let extension = [&[0, 0, 0, name.len() as u8][..], &name].concat();
+    let fixed = [&[3, 3][..], &[7; 32], &[0, 0, 2, 0x13, 1, 1, 0, 0, extension.len() as u8], &extension].concat();
+    let hello = [&[0x16, 3, 1, 0, fixed.len() as u8 + 4, 1, 0, 0, fixed.len() as u8][..], &fixed].concat();
+    let shown = payload(&server, &said(443, &hello));
+    assert!(shown.starts_with("16 03 01") && !shown.contains('<'), "what is no text is shown in digits: {shown}");
 }
 
 #[test]
