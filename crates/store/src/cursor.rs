@@ -11,6 +11,9 @@ use crate::sql::{Conditions, Value};
 /// The longest name of a row in a cursor.
 const LONGEST: usize = 96;
 
+/// Rows of the same time and name that a cursor goes on behind: each page after it reads them again.
+const MOST_SHOWN: usize = 10_000;
+
 /// Where a page of a list ended: a query that has it as `after` goes on behind it. Rows that come in the meantime move nothing:
 /// walking page after page shows each row that was there once. (An alert or device that is seen again in the meantime moves to
 /// the list's front, and is met by who begins anew.)
@@ -106,7 +109,7 @@ fn parse(text: &str) -> Option<Cursor> {
     let mut parts = text[1..].splitn(3, '.');
     let mut number = || parts.next().filter(|part| part.len() <= 20);
     let time = Timestamp::from_micros(number()?.parse().ok()?);
-    let shown = number()?.parse().ok()?;
+    let shown = number()?.parse().ok().filter(|shown| *shown <= MOST_SHOWN)?;
     let name = parts.next()?;
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".:_-".contains(&byte);
     let valid =
@@ -146,9 +149,20 @@ mod tests {
 
     #[test]
     fn what_no_page_ended_with_is_refused() {
-        for text in
-            ["", "a", "a1.0", "x1.0.id", "a1.0.i'd", "a1.-1.id", "aone.0.id", "u1.0.id", "ü1.0.id", "a1.0.\u{0}"]
-        {
+        for text in [
+            "",
+            "a",
+            "a1.0",
+            "x1.0.id",
+            "a1.0.i'd",
+            "a1.-1.id",
+            "aone.0.id",
+            "u1.0.id",
+            "ü1.0.id",
+            "a1.0.\u{0}",
+            "f1.10001.x",
+            "f1.18446744073709551615.x",
+        ] {
             assert!(text.parse::<Cursor>().is_err(), "{text}");
         }
         assert!(format!("a1.0.{}", "x".repeat(LONGEST + 1)).parse::<Cursor>().is_err());
