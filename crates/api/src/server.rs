@@ -110,7 +110,7 @@ impl Server {
             payload: parts.payload,
             stream,
             answers: Arc::default(),
-            cutting: Semaphore::new(1),
+            reading: Arc::new(Semaphore::new(1)),
             receiving: Semaphore::new(UPLOADS_AT_ONCE),
             passwords: Semaphore::new(PASSWORDS),
             openapi: document.into(),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::http::StatusCode;
+use lapwing_engine::Control;
 use lapwing_engine::packets::Tap;
 use lapwing_store::Store;
 use tokio::sync::Semaphore;
@@ -14,7 +15,7 @@ use crate::feed::Feed;
 use crate::operator::Operator;
 use crate::problem::Problem;
 use crate::stream::Stream;
-use crate::uploads::Uploads;
+use crate::uploads::{Uploads, Wanted};
 
 /// What every operation can reach.
 pub(crate) struct Shared {
@@ -28,7 +29,7 @@ pub(crate) struct Shared {
     pub(crate) stream: Arc<Stream>,
     pub(crate) answers: Arc<Answers>,
     /// Captures are read for an answer one at a time.
-    pub(crate) cutting: Semaphore,
+    pub(crate) reading: Arc<Semaphore>,
     /// Uploads that come in at once.
     pub(crate) receiving: Semaphore,
     /// Who shows a password waits here for others who do, not on a thread that somebody else could use.
@@ -54,6 +55,22 @@ impl Shared {
     ) -> Result<T, Problem> {
         let _turn = self.passwords.acquire().await;
         self.blocking(work).await
+    }
+
+    /// Reads captures for an answer: one request at a time, and no longer than somebody waits for it.
+    pub(crate) async fn reading<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self, &Control) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let turn = Arc::clone(&self.reading).acquire_owned().await;
+        let wanted = Wanted::default();
+        let control = wanted.control();
+        // The turn lasts as long as the work, which goes on for a moment when nobody waits any more.
+        self.blocking(move |shared| {
+            let _turn = turn;
+            work(shared, &control)
+        })
+        .await
     }
 
     /// Does what may wait for a disk or takes long, away from the threads that serve connections.

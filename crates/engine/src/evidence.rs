@@ -15,6 +15,8 @@ use lapwing_decode::{Address, DecodeOptions, Decoder, PacketBatch};
 use lapwing_detect::Subject;
 use lapwing_flow::Endpoint;
 
+use crate::Control;
+
 /// Alerts that get a file, the most severe ones: each keeps one open.
 const MOST_FILES: usize = 256;
 
@@ -47,6 +49,9 @@ pub enum EvidenceError {
 
 /// How much earlier and later than an alert says its frames may be: it says microseconds.
 const SLACK: Duration = Duration::from_millis(1);
+
+/// How much later in a capture than its time a frame may stand: what comes after that is not waited for.
+const DISORDER: Duration = Duration::from_secs(60);
 
 /// Both ends of a flow in either order, and its protocol.
 type FlowKey = (Endpoint, Endpoint, u8);
@@ -110,11 +115,12 @@ pub fn write_evidence(inputs: &[PathBuf], alerts: &[Alert], directory: &Path) ->
 }
 
 /// Writes to `file` the frames that an alert rests on which was read back from where it was kept: the first thousand of its flows (of
-/// one without flows: the ARP of its device) while it lasted. Returns how many there were; without any there is no file.
+/// one without flows: the ARP of its device) while it lasted. Returns how many there were; without any there is no file. When
+/// `control` is stopped it ends with those it has.
 ///
 /// # Errors
 /// When the file cannot be written or the inputs not be read.
-pub fn cut_evidence(inputs: &[PathBuf], alert: &Alert, file: &Path) -> Result<u64, EvidenceError> {
+pub fn cut_evidence(inputs: &[PathBuf], alert: &Alert, file: &Path, control: &Control) -> Result<u64, EvidenceError> {
     let wanted = Wanted::by_record(alert);
     let (first, last) = (alert.first_seen.minus(SLACK), alert.last_seen.plus(SLACK));
     let mut cut = Cut { path: file.to_owned(), writer: None, link: None, last_frame: 0, frames: 0 };
@@ -128,7 +134,8 @@ pub fn cut_evidence(inputs: &[PathBuf], alert: &Alert, file: &Path) -> Result<u6
             decoder.decode(frame, &mut packets);
             wanted.each(&packets, frame.number, |_| cut.take(&frame))?;
         }
-        if progress == Progress::End || cut.frames == MOST_FRAMES {
+        let is_past = batch.iter().next().is_some_and(|frame| frame.time > last.plus(DISORDER));
+        if progress == Progress::End || cut.frames == MOST_FRAMES || is_past || control.stopped() {
             break;
         }
     }

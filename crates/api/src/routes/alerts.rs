@@ -198,14 +198,13 @@ async fn evidence(
     Named(id): Named,
     Params(of): Params<OfJob>,
 ) -> Result<Response, Problem> {
-    let _turn = shared.cutting.acquire().await;
-    let cut = shared.blocking(move |shared| {
+    let cut = shared.reading(move |shared, control| {
         let alert = shared.kept(of.name())?.alert(&id)?;
         let captures = expand(&captures(shared, &of)?).files;
         if captures.is_empty() {
             return Err(Problem::not_found(NOT_KEPT));
         }
-        let bytes = shared.uploads.scratch(|file| match cut_evidence(&captures, &alert, file) {
+        let bytes = shared.uploads.scratch(|file| match cut_evidence(&captures, &alert, file, control) {
             Ok(0) => Err(Problem::not_found("the packets of this alert are not kept any more")),
             Ok(_) => Ok(()),
             // Where they lie here is nobody's business.

@@ -18,7 +18,6 @@ use crate::extract::{Answer, Params};
 use crate::operation::Operation;
 use crate::problem::Problem;
 use crate::shared::Shared;
-use crate::uploads::Wanted;
 use crate::view::{All, Listed};
 
 pub(super) fn operations() -> Vec<Operation> {
@@ -80,18 +79,14 @@ async fn list(State(shared): State<Arc<Shared>>, Params(asked): Params<PacketFil
     let place = |text: &str| text.parse::<u64>().ok();
     let cursor = named("cursor", asked.cursor.as_deref(), place)?;
     let job = asked.job.filter(|job| !job.is_empty());
-    // Long captures take long to read: others are to have their answers meanwhile.
-    let _turn = if job.is_some() { Some(shared.cutting.acquire().await) } else { None };
-    let wanted = Wanted::default();
-    let control = wanted.control();
-    let found = shared.blocking(move |shared| {
-        let page = match job {
-            None => shared.tap.packets(&query, cursor),
-            Some(job) => shared.uploads.packets(&job, &query, cursor.unwrap_or(0), &control)?,
-        };
-        Ok(Listed::new(page.packets, page.next.map(|next| next.to_string())))
-    });
-    found.await.map(Json)
+    let page = match job {
+        None => shared.blocking(move |shared| Ok(shared.tap.packets(&query, cursor))).await?,
+        Some(job) => {
+            let from = cursor.unwrap_or(0);
+            shared.reading(move |shared, control| shared.uploads.packets(&job, &query, from, control)).await?
+        }
+    };
+    Ok(Json(Listed::new(page.packets, page.next.map(|next| next.to_string()))))
 }
 
 /// Whose.

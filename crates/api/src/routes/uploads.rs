@@ -24,7 +24,7 @@ use crate::extract::{Answer, Named};
 use crate::operation::Operation;
 use crate::problem::Problem;
 use crate::shared::Shared;
-use crate::uploads::{Incoming, Wanted};
+use crate::uploads::Incoming;
 use crate::view::All;
 use crate::view::job::Job;
 
@@ -276,10 +276,7 @@ async fn upload_pcap(
                 _ => tokio::time::sleep(Duration::from_millis(100)).await,
             }
         };
-        let _turn = shared.cutting.acquire().await;
-        let wanted = Wanted::default();
-        let control = wanted.control();
-        shared.blocking(move |shared| uploaded(shared, &id, job, &control)).await
+        shared.reading(move |shared, control| uploaded(shared, &id, job, control)).await
     };
     uploaded.await.map(Json).map_err(Problem::with_error)
 }
