@@ -26,14 +26,16 @@ pub(crate) struct Update {
 }
 
 /// Updates for those who come back, the latest, oldest first.
-#[derive(Default)]
 struct Kept {
     updates: VecDeque<Update>,
     bytes: usize,
+    /// The number of the latest, kept or not.
+    last: u64,
 }
 
 impl Kept {
     fn push(&mut self, update: Update) {
+        self.last = update.sequence;
         self.bytes += update.text.len();
         self.updates.push_back(update);
         while self.updates.len() > KEPT || self.bytes > MOST_KEPT {
@@ -47,15 +49,14 @@ impl Kept {
 pub(crate) struct Stream {
     sender: Sender<Update>,
     kept: Mutex<Kept>,
-    /// The number before the first.
-    first: u64,
 }
 
 impl Default for Stream {
     fn default() -> Self {
         // Higher than any number of an earlier life of the server, so that nobody goes on where nothing was.
         let first = u64::try_from(now().micros()).unwrap_or_default();
-        Self { sender: broadcast::channel(QUEUE).0, kept: Mutex::default(), first }
+        let kept = Kept { updates: VecDeque::new(), bytes: 0, last: first };
+        Self { sender: broadcast::channel(QUEUE).0, kept: Mutex::new(kept) }
     }
 }
 
@@ -63,7 +64,7 @@ impl Stream {
     /// Sends `message` to everybody, under the next number.
     pub(crate) fn tell(&self, mut message: Value) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let sequence = kept.updates.back().map_or(self.first, |last| last.sequence) + 1;
+        let sequence = kept.last + 1;
         message["sequence"] = sequence.into();
         let update = Update { sequence, text: message.to_string().into() };
         kept.push(update.clone());
@@ -80,7 +81,7 @@ impl Stream {
     pub(crate) fn join(&self, since: Option<u64>) -> (Receiver<Update>, u64, Option<Vec<Update>>) {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let receiver = self.sender.subscribe();
-        let last = kept.updates.back().map_or(self.first, |last| last.sequence);
+        let last = kept.last;
         let missed = since.filter(|since| *since <= last).and_then(|since| {
             let is_whole = since == last || kept.updates.front().is_some_and(|first| first.sequence <= since + 1);
             is_whole.then(|| kept.updates.iter().filter(|update| update.sequence > since).cloned().collect())
@@ -98,14 +99,26 @@ mod tests {
     #[test]
     fn whoever_comes_back_gets_what_came_in_the_meantime_or_is_told_of_a_gap() {
         let stream = Stream::default();
+        let first = stream.join(None).1;
         (0..KEPT + 10).for_each(|_| stream.tell(json!({})));
-        let last = stream.first + (KEPT + 10) as u64;
+        let last = first + (KEPT + 10) as u64;
         let missed = |since| stream.join(Some(since)).2.map(|missed| missed.len());
         assert_eq!(missed(last), Some(0));
         assert_eq!(missed(last - 5), Some(5));
-        assert_eq!(missed(stream.first + 10), Some(KEPT));
-        assert_eq!(missed(stream.first + 9), None);
+        assert_eq!(missed(first + 10), Some(KEPT));
+        assert_eq!(missed(first + 9), None);
         assert_eq!(missed(last + 1), None, "from another life of the server");
         assert!(stream.join(None).2.is_none());
+    }
+
+    #[test]
+    fn an_update_too_large_to_be_kept_is_a_gap_and_numbers_go_on() {
+        let stream = Stream::default();
+        let first = stream.join(None).1;
+        stream.tell(json!({ "text": "x".repeat(MOST_KEPT) }));
+        stream.tell(json!({}));
+        assert_eq!(stream.join(None).1, first + 2);
+        assert!(stream.join(Some(first)).2.is_none());
+        assert_eq!(stream.join(Some(first + 1)).2.map(|missed| missed.len()), Some(1));
     }
 }
