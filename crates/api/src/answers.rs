@@ -115,8 +115,8 @@ pub(crate) async fn keep(State(answers): State<Arc<Answers>>, request: Request, 
         if is_old {
             tokio::spawn(async move {
                 let time = Instant::now();
-                let newer = work_out(request, next).await.ok();
-                answers.renew(&asked, &answer, time, newer);
+                let newer = tokio::time::timeout(request::PATIENCE, work_out(request, next)).await;
+                answers.renew(&asked, &answer, time, newer.ok().and_then(Result::ok));
             });
         }
         return known.into_response();

@@ -198,13 +198,14 @@ impl Operation {
 pub(crate) fn routes(operations: Vec<Operation>, shared: &Arc<Shared>) -> Router<Arc<Shared>> {
     operations.into_iter().fold(Router::new(), |router, operation| {
         let guard = middleware::from_fn_with_state((Arc::clone(shared), operation.access), access::guard);
-        let handled = match operation.taken {
-            Taken::Form(_) => operation.router,
-            _ => operation.router.layer(middleware::from_fn(request::in_time)),
-        };
         let handled = match operation.is_shared {
-            true => handled.layer(middleware::from_fn_with_state(Arc::clone(&shared.answers), answers::keep)),
-            false => handled,
+            true => operation.router.layer(middleware::from_fn_with_state(Arc::clone(&shared.answers), answers::keep)),
+            false => operation.router,
+        };
+        // Whoever waits for what somebody else asked too waits no longer.
+        let handled = match operation.taken {
+            Taken::Form(_) => handled,
+            _ => handled.layer(middleware::from_fn(request::in_time)),
         };
         router.route(operation.path, handled.layer(guard))
     })

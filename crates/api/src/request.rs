@@ -47,7 +47,7 @@ pub(crate) async fn frame(request: Request, next: Next) -> Response {
 }
 
 /// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Gives up what takes too long: slow bodies, slow disks.
 pub(crate) async fn in_time(request: Request, next: Next) -> Response {
