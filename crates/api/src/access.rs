@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use crate::auth::{Identity, Role};
+use crate::auth::{AuthError, Identity, Role, TokenKind};
 use crate::problem::Problem;
 use crate::shared::Shared;
 
@@ -36,6 +36,16 @@ impl Access {
 
 /// Who asks, of an operation that asks for a role.
 pub(crate) struct Caller(pub(crate) Identity);
+
+impl Caller {
+    /// That they logged in: what expires, as API tokens do, must not make what does not.
+    pub(crate) fn logged_in(self) -> Result<Identity, Problem> {
+        match self.0.kind {
+            TokenKind::Session => Ok(self.0),
+            TokenKind::Token => Err(AuthError::NeedsLogin.into()),
+        }
+    }
+}
 
 impl<S: Sync> FromRequestParts<S> for Caller {
     type Rejection = Problem;
@@ -76,7 +86,8 @@ pub(crate) async fn guard(
     }
     let changes = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     let response = next.run(request).await;
-    if changes {
+    // What everybody may ask changes nothing that is shown, and must not cost those who are shown it.
+    if changes && access != Access::Open && response.status().is_success() {
         shared.answers.clear();
     }
     response
@@ -99,6 +110,9 @@ pub(crate) async fn identify(
         (None, None) => return Ok(None),
     }
     .to_owned();
+    if let Some(known) = shared.accounts.remembered(&token, crate::clock::now()) {
+        return Ok(Some(known));
+    }
     shared.blocking(move |shared| Ok(shared.accounts.authenticate(&token, crate::clock::now()).map(Some)?)).await
 }
 

@@ -162,6 +162,13 @@ impl Accounts {
         })
     }
 
+    /// Who shows this token, as far as that was found out a moment ago: does not wait for the store.
+    #[must_use]
+    pub fn remembered(&self, token: &str, now: Timestamp) -> Option<Identity> {
+        let identity = self.memory().get(&token_hash(token), now)?;
+        identity.expires.is_none_or(|expires| now < expires).then_some(identity)
+    }
+
     /// Who that is by now, as for a connection that lasts: of a session that was refreshed in the meantime, until when it can
     /// be again.
     ///

@@ -120,9 +120,10 @@ struct AccountName {
 
 async fn add_account(
     State(shared): State<Arc<Shared>>,
-    Caller(caller): Caller,
+    caller: Caller,
     Body(new): Body<NewAccount>,
 ) -> Result<Given<AccountName>, Problem> {
+    let caller = caller.logged_in()?;
     let made = shared.with_password(move |shared| {
         let change = Change { who: &caller.username, at: crate::clock::now() };
         shared.accounts.add(&new.username, &new.password, new.role, change)?;
@@ -149,10 +150,11 @@ struct AccountChange {
 
 async fn change_account(
     State(shared): State<Arc<Shared>>,
-    Caller(caller): Caller,
+    caller: Caller,
     Named(username): Named,
     Body(wanted): Body<AccountChange>,
 ) -> Result<StatusCode, Problem> {
+    let caller = caller.logged_in()?;
     let changed = move |shared: &Shared| {
         let change = Change { who: &caller.username, at: crate::clock::now() };
         let AccountChange { role, password, disabled } = wanted;
@@ -164,9 +166,10 @@ async fn change_account(
 
 async fn remove_account(
     State(shared): State<Arc<Shared>>,
-    Caller(caller): Caller,
+    caller: Caller,
     Named(username): Named,
 ) -> Result<StatusCode, Problem> {
+    let caller = caller.logged_in()?;
     let removed = move |shared: &Shared| {
         let change = Change { who: &caller.username, at: crate::clock::now() };
         Ok(shared.accounts.remove(&username, change)?)

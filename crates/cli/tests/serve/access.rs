@@ -227,3 +227,21 @@ fn the_first_account_is_made_once_and_with_the_code_alone() {
     assert_eq!(server.get("/auth/setup", "").given(), json!({ "needed": false }));
     server.post("/auth/setup", "", &account(&server.code)).refused(401);
 }
+
+#[test]
+fn what_expires_makes_nothing_that_does_not() {
+    let server = Server::start();
+    let token = json!({ "name": "deploy", "role": "admin", "expires_in_days": 1 });
+    let made = server.post("/api/v1/tokens", &server.admin, &token);
+    let token = made.json()["token"].as_str().unwrap().to_owned();
+    assert_eq!(server.get("/api/v1/accounts", &token).status, 200, "it is an admin's");
+    let account = json!({ "username": "left-behind", "password": PASSWORD, "role": "admin" });
+    server.post("/api/v1/accounts", &token, &account).refused(403);
+    let asked = |method: &str, path: &str| Asked::new(method, path).token(&token);
+    for change in [json!({ "password": "another long password" }), json!({ "role": "viewer" })] {
+        server.send(&asked("PATCH", "/api/v1/accounts/admin").json(&change)).refused(403);
+    }
+    server.send(&asked("DELETE", "/api/v1/accounts/admin")).refused(403);
+    server.post("/api/v1/tokens", &token, &json!({ "name": "again", "role": "viewer" })).refused(403);
+    server.log_in("admin");
+}
