@@ -7,7 +7,7 @@
 //! Anybody who can reach the login could by failing keep the owner of an account out. So an address from which somebody logged
 //! in to the account before is counted by itself: what others do does not concern it. What remains is that an owner who is at a
 //! new address while somebody attacks has to wait for one of the gaps, which come every 15 minutes at the latest, go to an
-//! address they used before, or change the password on the machine itself (`lapwing user passwd`), where nothing is counted.
+//! address they used before, or start the program again.
 //!
 //! Accounts and addresses are counted in tables of fixed size whose places are chosen by a hash that only this process knows:
 //! who floods them with names and addresses makes others wait, but is himself never forgotten, and learns nothing of which

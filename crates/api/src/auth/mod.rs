@@ -32,7 +32,7 @@ pub use tokens::token_hash;
 /// Who asks, as far as the connection tells.
 #[derive(Clone, Copy, Debug)]
 pub struct Client<'a> {
-    /// The address it asks from: behind a proxy that is trusted, the one that the proxy names.
+    /// The address of the connection: behind a proxy, the proxy's.
     pub address: IpAddr,
     /// What it calls itself.
     pub user_agent: &'a str,
