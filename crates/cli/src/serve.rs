@@ -7,7 +7,9 @@ mod operator;
 mod run;
 mod tls;
 
+use std::hash::{BuildHasher, RandomState};
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -222,7 +224,7 @@ impl Serve {
         let named = if passes { &self.data_dir } else { &settings.data_dir };
         let folder = match named {
             Some(folder) => Folder::Kept(folder.clone()),
-            None if passes => Folder::Passing(env::temp_dir().join(format!("lapwing-{}", std::process::id()))),
+            None if passes => return passing().map(Folder::Passing),
             None => {
                 let usual = monitor::follow::usual_state().map(|folder| folder.join("serve"));
                 Folder::Kept(usual.context("no place to keep anything: name one by --data-dir DIR")?)
@@ -233,9 +235,17 @@ impl Serve {
     }
 }
 
+/// Makes a folder among temporary files that nobody else can have made.
+fn passing() -> Result<PathBuf> {
+    let name = RandomState::new().hash_one(std::process::id());
+    let folder = env::temp_dir().join(format!("lapwing-{name:016x}"));
+    let made = fs::DirBuilder::new().mode(0o700).create(&folder);
+    made.with_context(|| format!("{}: cannot be made", folder.display()))?;
+    Ok(folder)
+}
+
 /// Makes a folder that is nobody else's, if it is not there.
 pub(crate) fn private(folder: &Path) -> Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
     let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
     made.with_context(|| format!("{}: cannot be made", folder.display()))
 }
