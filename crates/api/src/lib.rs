@@ -12,6 +12,7 @@ pub mod auth;
 mod clock;
 mod extract;
 mod feed;
+mod network;
 mod openapi;
 mod operation;
 mod operator;

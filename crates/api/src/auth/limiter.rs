@@ -15,10 +15,12 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use lapwing_capture::Timestamp;
+
+use crate::network::network;
 
 /// Tries that an address has in [`ADDRESS_WINDOW`].
 const ADDRESS_TRIES: u32 = 30;
@@ -79,7 +81,7 @@ impl Limiter {
     /// # Errors
     /// How long to wait, where there were too many.
     pub(super) fn begin(&mut self, account: &str, address: IpAddr, now: Timestamp) -> Result<(), Duration> {
-        let address = counted(address);
+        let address = network(address);
         self.try_from_address(address, now)?;
         self.failures(account, address).count(now)
     }
@@ -89,17 +91,17 @@ impl Limiter {
     /// # Errors
     /// How long to wait, where there were too many.
     pub(super) fn try_from(&mut self, address: IpAddr, now: Timestamp) -> Result<(), Duration> {
-        self.try_from_address(counted(address), now)
+        self.try_from_address(network(address), now)
     }
 
     /// A try was right: what was counted of the account from there is forgotten.
     pub(super) fn succeeded(&mut self, account: &str, address: IpAddr) {
-        *self.failures(account, counted(address)) = Failures::default();
+        *self.failures(account, network(address)) = Failures::default();
     }
 
     /// A try was not looked at: it is not counted.
     pub(super) fn take_back(&mut self, account: &str, address: IpAddr) {
-        let failures = self.failures(account, counted(address));
+        let failures = self.failures(account, network(address));
         failures.count = failures.count.saturating_sub(1);
         if failures.count < ACCOUNT_FAILURES {
             failures.locked_until = Timestamp::default();
@@ -108,7 +110,7 @@ impl Limiter {
 
     /// Notes that somebody logged in to the account from there before.
     pub(super) fn know(&mut self, account: &str, address: IpAddr) {
-        let address = counted(address);
+        let address = network(address);
         if self.known.len() >= KNOWN_ACCOUNTS && !self.known.contains_key(account) {
             return;
         }
@@ -179,14 +181,6 @@ impl Failures {
     }
 }
 
-/// The address by which tries are counted: a subscriber has a whole /64 of IPv6.
-fn counted(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
-        address @ IpAddr::V4(_) => address,
-    }
-}
-
 /// Whole seconds, so that who waits them may.
 fn until(moment: Timestamp, now: Timestamp) -> Duration {
     Duration::from_secs_f64(moment.seconds_since(now).ceil().max(1.0))
@@ -240,7 +234,7 @@ mod tests {
 
     #[test]
     fn a_subscriber_of_ipv6_is_one_and_a_mapped_address_is_the_one_it_maps() {
-        let count = |text: &str| counted(text.parse().unwrap());
+        let count = |text: &str| network(text.parse().unwrap());
         assert_eq!(count("2001:db8:1:2:3::4"), count("2001:db8:1:2::"));
         assert_ne!(count("2001:db8:1:3::4"), count("2001:db8:1:2::4"));
         assert_eq!(count("::ffff:192.168.0.1"), host(1));

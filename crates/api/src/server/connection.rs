@@ -19,11 +19,12 @@ use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
 use super::patient::Patient;
+use crate::network::network;
 
 /// Connections at once.
 const MOST: usize = 1_024;
 
-/// Of them from one address.
+/// Of them from one network.
 const MOST_OF_ONE: usize = 512;
 
 /// How long the head of a request may take, and a handshake.
@@ -38,7 +39,7 @@ const FAREWELL: Duration = Duration::from_millis(1_500);
 /// How long nothing is accepted after that failed: there may be no descriptor left.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// How many connections each address has.
+/// How many connections each network has.
 #[derive(Default)]
 struct Addresses(Mutex<HashMap<IpAddr, usize>>);
 
@@ -100,7 +101,7 @@ pub(super) async fn serve(
             () = told(&mut stopped) => break,
         };
         while connections.try_join_next().is_some() {}
-        let Some(counted) = addresses.count(peer.ip(), permit) else { continue };
+        let Some(counted) = addresses.count(network(peer.ip()), permit) else { continue };
         let (router, acceptor, stopped) = (router.clone(), acceptor.clone(), stopped.clone());
         connections.spawn(async move {
             let _counted = counted;
