@@ -91,7 +91,7 @@ pub struct PacketWindow {
     ports: Distinct<u16>,
     labels: [u8; PacketLabel::ALL.len()],
     bytes: u64,
-    squares: u64,
+    squares: u128,
     uncommon: u32,
     uncommon_asked: u32,
     syn: u32,
@@ -170,7 +170,7 @@ impl PacketWindow {
         };
         self.labels[kept.label as usize] += 1;
         self.bytes += u64::from(kept.length);
-        self.squares += u64::from(kept.length).pow(2);
+        self.squares += u128::from(kept.length).pow(2);
         self.uncommon += u32::from(kept.uncommon);
         self.uncommon_asked += u32::from(kept.uncommon && asks);
         self.syn += u32::from(kept.syn);
@@ -257,7 +257,7 @@ impl PacketWindow {
         }
         self.labels[oldest.label as usize] -= 1;
         self.bytes -= u64::from(oldest.length);
-        self.squares -= u64::from(oldest.length).pow(2);
+        self.squares -= u128::from(oldest.length).pow(2);
         self.uncommon -= u32::from(oldest.uncommon);
         self.uncommon_asked -= u32::from(oldest.uncommon && oldest.asks);
         self.syn -= u32::from(oldest.syn);
@@ -375,6 +375,13 @@ mod tests {
         let mut window = PacketWindow::default();
         packets.iter().for_each(|packet| window.push(packet));
         window
+    }
+
+    #[test]
+    fn lengths_that_lie_do_not_overflow() {
+        let window = window(&[packet(0, 1, None, u32::MAX); 2 * PacketWindow::PACKETS]);
+        let measures = window.measures();
+        assert_eq!((measures.avg_size, measures.std_size), (u32::MAX as f32, 0.0));
     }
 
     #[test]

@@ -17,6 +17,7 @@ use lapwing_api::{
 use lapwing_capture::{Timestamp, interfaces};
 use lapwing_detect::packets::Method;
 use lapwing_detect::signature::Standing;
+use lapwing_export::metrics::names;
 use lapwing_store::AlertRecorder;
 
 use super::open::{Opened, Opening};
@@ -284,6 +285,8 @@ impl Operator for Serving {
     }
 
     fn metrics(&self) -> String {
+        let unlisted = self.runner.tap.left_out() as f64;
+        self.runner.metrics.set(&names::PACKETS_NOT_LISTED, &[], unlisted);
         self.runner.metrics.render()
     }
 

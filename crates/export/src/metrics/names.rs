@@ -40,6 +40,7 @@ metrics! {
     FLOWS "flows_total" Counter, [], "Flows that began.";
     MEMCAP_HITS "memcap_hits_total" Counter, ["table"], "What was let go because a table was full.";
     MEMORY "memory_bytes" Gauge, [], "Memory that the program allocated and that is resident (RssAnon).";
+    PACKETS_NOT_LISTED "packets_not_listed_total" Counter, [], "Packets that came faster than the list of packets takes them; detectors saw them.";
     PARSE_ERRORS "parse_errors_total" Counter, ["proto"], "Headers that contradict themselves or the layer around them.";
     RECORDS_MALFORMED "records_malformed_total" Counter, ["log"], "Lines of a followed log that could not be read.";
     RECORDS "records_total" Counter, ["log"], "Records read from a followed log.";
