@@ -16,6 +16,9 @@ use crate::request_id;
 /// The media type of a problem.
 pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
 
+/// When to try again what a full disk refused.
+const FULL: Duration = Duration::from_secs(60);
+
 /// Why a request was not answered as asked.
 #[derive(Clone, Debug)]
 pub(crate) struct Problem {
@@ -107,6 +110,9 @@ impl From<StoreError> for Problem {
             StoreError::NotFound { .. } => Self::not_found(error.to_string()),
             StoreError::Refused(_) => Self::bad_request(error.to_string()),
             StoreError::Conflict(_) => Self::conflict(error.to_string()),
+            StoreError::Full(_) => {
+                Self::unavailable(format!("{error}; nothing can be changed until there is room")).after(FULL)
+            }
             _ => Self::unavailable(format!("the store does not answer: {error}")),
         }
     }

@@ -125,8 +125,7 @@ impl Server {
                 publishing.abort();
                 tidying.abort();
                 shared.uploads.stop();
-                // What cannot be written now was failed logins, and they are counted anew.
-                let _ = shared.accounts.finish(now());
+                shared.accounts.finish(now());
             });
             runtime.shutdown_timeout(Duration::from_secs(1));
         })?;

@@ -6,11 +6,12 @@ use axum::body::Bytes;
 use axum::http::StatusCode;
 use lapwing_engine::Control;
 use lapwing_engine::packets::Tap;
-use lapwing_store::Store;
+use lapwing_store::{Change, Store};
 use tokio::sync::Semaphore;
 
 use crate::answers::Answers;
 use crate::auth::Accounts;
+use crate::clock::now;
 use crate::feed::Feed;
 use crate::operator::Operator;
 use crate::problem::Problem;
@@ -46,6 +47,21 @@ impl Shared {
             None => Ok(Arc::clone(&self.store)),
             Some(job) => self.uploads.store_of(job),
         }
+    }
+
+    /// Does what somebody asked for and notes who did in the audit trail. What cannot be noted is not done.
+    pub(crate) fn audited<T>(
+        &self,
+        who: &str,
+        action: &'static str,
+        detail: &str,
+        work: impl FnOnce() -> Result<T, Problem>,
+    ) -> Result<T, Problem> {
+        let change = Change { who, at: now() };
+        self.store.check_writable(change)?;
+        let done = work()?;
+        self.accounts.note(change, action, "", detail);
+        Ok(done)
     }
 
     /// Does what looks at a password.

@@ -157,7 +157,8 @@ impl Serve {
         // Before any thread is started: none may stay outside.
         let fences = self.fence(&input, (&opening, first.as_ref()), folder.path(), &place)?;
         let store = Arc::new(Store::open(&place, input.settings.store_settings())?);
-        let accounts = Arc::new(Accounts::new(Arc::clone(&store), now()).context("the accounts cannot be used")?);
+        let accounts = Accounts::new(Arc::clone(&store), now()).context("the accounts cannot be used")?;
+        let accounts = Arc::new(accounts.telling(|text| eprintln!("lapwing: {text}")));
         let places = input.settings.geo.open().context("[geo]")?;
         let feed = Feed::locating(move |host| places.find(host).and_then(|place| place.country));
         let scheme = if tls.is_some() { "https" } else { "http" };

@@ -53,6 +53,18 @@ impl Store {
     pub fn note(&self, change: Change<'_>, action: &str, subject: &str, detail: &str) -> Result<(), StoreError> {
         self.write(|sql| note(sql, change, action, subject, detail))
     }
+
+    /// Writes an entry and takes it back, so as to know whether what is to be noted after it was done can be.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn check_writable(&self, change: Change<'_>) -> Result<(), StoreError> {
+        self.write(|sql| {
+            // An update that changes nothing would not be written.
+            note(sql, change, "", "", "")?;
+            sql.execute("DELETE FROM audit WHERE number = (SELECT MAX(number) FROM audit)", &[]).map(drop)
+        })
+    }
 }
 
 pub(crate) fn note(

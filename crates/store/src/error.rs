@@ -71,6 +71,13 @@ impl StoreError {
         matches!(self, Self::Full(_))
     }
 
+    /// Whether the store could not do it at this moment, whatever was asked: its disk is full, its database or a file of its
+    /// does not do as it should.
+    #[must_use]
+    pub fn is_failure(&self) -> bool {
+        matches!(self, Self::Full(_) | Self::Database(_) | Self::File { .. } | Self::Open { .. })
+    }
+
     pub(crate) fn file(path: impl Into<PathBuf>, error: &io::Error) -> Self {
         let path = path.into();
         if error.kind() == io::ErrorKind::StorageFull || error.kind() == io::ErrorKind::QuotaExceeded {

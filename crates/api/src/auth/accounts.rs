@@ -7,6 +7,7 @@ use lapwing_capture::Timestamp;
 use lapwing_store::{Account, AccountChange, ApiToken, Change, NewAccount, NewToken, Store, StoreError};
 
 use super::failures::{FailedLogins, Line};
+use super::held::Held;
 use super::limiter::Limiter;
 use super::memory::Memory;
 use super::passwords::{Passwords, check_password};
@@ -26,6 +27,8 @@ pub struct Accounts {
     failures: Mutex<FailedLogins>,
     memory: Mutex<Memory>,
     setup: Mutex<Option<SetupCode>>,
+    held: Mutex<Held>,
+    pub(super) tell: Box<dyn Fn(&str) + Send + Sync>,
 }
 
 impl Accounts {
@@ -51,6 +54,8 @@ impl Accounts {
             failures: Mutex::default(),
             memory: Mutex::default(),
             setup: Mutex::new(setup),
+            held: Mutex::default(),
+            tell: Box::new(|_| ()),
         })
     }
 
@@ -73,7 +78,10 @@ impl Accounts {
     /// # Errors
     /// When the store cannot be read.
     pub fn accounts(&self, now: Timestamp) -> Result<Vec<Account>, AuthError> {
-        Ok(self.store.accounts(now)?)
+        let mut accounts = self.store.accounts(now)?;
+        let held = self.held();
+        accounts.iter_mut().for_each(|account| account.sessions += held.logins_of(&account.username));
+        Ok(accounts)
     }
 
     /// Until when an account cannot be tried from addresses it was never used from, if too many tried.
@@ -111,7 +119,11 @@ impl Accounts {
         });
         let password_hash = password_hash.transpose()?;
         let what = AccountChange { role, disabled, password_hash: password_hash.as_deref(), keep_session: None };
-        self.changed(|store| store.change_account(username, &what, change))
+        self.changed(|store| store.change_account(username, &what, change))?;
+        if disabled == Some(true) {
+            self.held().remove_all_of(username);
+        }
+        Ok(())
     }
 
     /// Removes an account with its sessions and tokens.
@@ -143,7 +155,9 @@ impl Accounts {
         let hash = self.passwords.hash(new)?;
         let what = AccountChange { password_hash: Some(&hash), keep_session: Some(&by.id), ..AccountChange::default() };
         let change = Change { who: &by.username, at: now };
-        self.changed(|store| store.change_account(&by.username, &what, change))
+        self.changed(|store| store.change_account(&by.username, &what, change))?;
+        self.held().has_password(&by.id, &hash);
+        Ok(())
     }
 
     /// The API tokens that one may see: one's own, for an admin all.
@@ -225,31 +239,29 @@ impl Accounts {
         self.changed(|store| store.revoke_token(id, None, change))
     }
 
-    /// To be called once a minute or so: tells the audit trail of failed logins, and lets go of what has expired. Returns the
-    /// ids of uploads that have, whose files the caller removes.
+    /// To be called once a minute or so: tells the audit trail of failed logins and the store of what it could not be told, and
+    /// lets go of what has expired. Returns the ids of uploads that have, whose files the caller removes.
     ///
     /// # Errors
     /// When the store cannot be written.
     pub fn tidy(&self, now: Timestamp) -> Result<Vec<String>, AuthError> {
         let lines = self.failures().due(now);
-        self.tell(&lines, now)?;
+        self.tell_failed(&lines, now);
+        self.make_up(now);
         Ok(self.store.expire(now)?.uploads)
     }
 
-    /// Tells the audit trail of failed logins that it was not told of, as when the program ends.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
-    pub fn finish(&self, now: Timestamp) -> Result<(), AuthError> {
+    /// Tells the store of all that it was not told of, as far as that can be: the program ends.
+    pub fn finish(&self, now: Timestamp) {
         let lines = self.failures().end_all();
-        self.tell(&lines, now)
+        self.tell_failed(&lines, now);
+        self.make_up(now);
     }
 
-    pub(super) fn tell(&self, lines: &[Line], now: Timestamp) -> Result<(), AuthError> {
+    pub(super) fn tell_failed(&self, lines: &[Line], now: Timestamp) {
         for Line { subject, detail } in lines {
-            self.store.note(Change { who: "lapwing", at: now }, "login failed", subject, detail)?;
+            self.note(Change { who: "lapwing", at: now }, "login failed", subject, detail);
         }
-        Ok(())
     }
 
     /// Changes something that is remembered.
@@ -269,6 +281,10 @@ impl Accounts {
 
     pub(super) fn memory(&self) -> MutexGuard<'_, Memory> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn setup(&self) -> MutexGuard<'_, Option<SetupCode>> {

@@ -2,10 +2,13 @@
 //!
 //! [`Accounts`] is all of it without HTTP. Passwords are kept as argon2id hashes, tokens as SHA-256 of 32 random bytes, both
 //! in the store; every answer to "who is that" comes from there, or from a memory of it that is at most [`MEMORY_LASTS`] old
-//! and is dropped with every change made here. Time is whatever the caller says it is.
+//! and is dropped with every change made here. While the store cannot be written, sessions begin and end in memory, and the store
+//! is told when it can be. Time is whatever the caller says it is.
 
 mod accounts;
 mod failures;
+mod held;
+mod holding;
 mod limiter;
 mod memory;
 mod passwords;

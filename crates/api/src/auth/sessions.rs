@@ -15,7 +15,8 @@ const TOKEN_LASTS: Duration = Duration::from_secs(15 * 60);
 /// How long a refresh token can be exchanged: a session that nobody uses ends after that.
 const REFRESH_LASTS: Duration = Duration::from_secs(12 * 3_600);
 
-const RULES: RotationRules = RotationRules { grace: Duration::from_secs(10), longest: Duration::from_secs(7 * 86_400) };
+pub(super) const RULES: RotationRules =
+    RotationRules { grace: Duration::from_secs(10), longest: Duration::from_secs(7 * 86_400) };
 
 /// How exactly it is kept when a token was used last.
 const NOTED_EVERY: Duration = Duration::from_secs(60);
@@ -80,7 +81,7 @@ impl Accounts {
         let begun = self.limiter().begin(username, client.address, now);
         if let Err(wait) = begun {
             let line = self.failures().refused(username, client.address, now);
-            self.tell(line.as_slice(), now)?;
+            self.tell_failed(line.as_slice(), now);
             return Err(AuthError::TooManyTries { wait });
         }
         let kept = self.store.credentials(username)?;
@@ -96,12 +97,12 @@ impl Accounts {
         if right && let Some(account) = account.as_ref().filter(|account| !account.disabled) {
             self.limiter().succeeded(username, client.address);
             let line = self.failures().end(username);
-            self.tell(line.as_slice(), now)?;
+            self.tell_failed(line.as_slice(), now);
             return Ok(Some(account.clone()));
         }
         let name = account.map(|account| account.username);
         let line = self.failures().failed(name.as_deref(), client.address, now);
-        self.tell(line.as_slice(), now)?;
+        self.tell_failed(line.as_slice(), now);
         Ok(None)
     }
 
@@ -111,7 +112,11 @@ impl Accounts {
         let session =
             NewSession { id: &id, username, keys: secrets.keys(), peer: &peer, user_agent: client.user_agent };
         // It may have ended another.
-        let session = self.changed(|store| store.start_session(&session, now))?;
+        let session = match self.changed(|store| store.start_session(&session, now)) {
+            // That a disk is full must not keep out who comes to see what is wrong.
+            Err(AuthError::Store(error)) if error.is_failure() => self.hold_login(&session, &error, now),
+            begun => begun,
+        }?;
         self.limiter().know(username, client.address);
         Ok(secrets.logged_in(session))
     }
@@ -126,7 +131,7 @@ impl Accounts {
         }
         let secrets = Secrets::new(now)?;
         let hash = token_hash(refresh_token);
-        match self.changed(|store| store.rotate_session(&hash, &secrets.keys(), RULES, now))? {
+        match self.rotate(&hash, &secrets.keys(), now)? {
             Rotation::Done(session) => Ok(secrets.logged_in(session)),
             Rotation::JustDone => Err(AuthError::JustRefreshed),
             Rotation::Reused { .. } | Rotation::Unknown => Err(AuthError::InvalidToken),
@@ -136,13 +141,12 @@ impl Accounts {
     /// Ends the session that one is in; an API token has none, and stays.
     ///
     /// # Errors
-    /// When the store cannot be written.
+    /// When the store cannot be written, and more sessions have ended meanwhile than can be held.
     pub fn log_out(&self, identity: &Identity, now: Timestamp) -> Result<(), AuthError> {
         if identity.kind == TokenKind::Token {
             return Ok(());
         }
-        let change = Change { who: &identity.username, at: now };
-        self.changed(|store| store.end_session(&identity.id, "logout", change).map(drop))
+        self.end_session(&identity.id, &identity.username, now)
     }
 
     /// Who shows this token, a session's or an API token.
@@ -157,7 +161,7 @@ impl Accounts {
         let is_session = token.starts_with(SESSION);
         self.recognise(&hash, now, || {
             let found =
-                if is_session { Found::session(self.store.session(&hash)?) } else { self.token_used(&hash, now)? };
+                if is_session { Found::session(self.session_of_token(&hash)?) } else { self.token_used(&hash, now)? };
             Ok(found)
         })
     }
@@ -178,7 +182,7 @@ impl Accounts {
         // No hash begins so.
         let key = format!("id {:?} {}", identity.kind, identity.id);
         self.recognise(&key, now, || match identity.kind {
-            TokenKind::Session => Ok(Found::session(self.store.session_of_id(&identity.id)?)),
+            TokenKind::Session => Ok(Found::session(self.session_of_id(&identity.id)?)),
             TokenKind::Token => Ok(Found::token(self.store.token_of_id(&identity.id)?)),
         })
     }
@@ -188,9 +192,10 @@ impl Accounts {
         if let Some(token) = &token
             && token.expires.is_none_or(|expires| now < expires)
             && token.last_used.is_none_or(|last| now >= last.plus(NOTED_EVERY))
+            && let Err(error) = self.store.note_token_used(&token.id, now)
         {
-            // That a disk is full must not keep anybody from looking.
-            let _ = self.store.note_token_used(&token.id, now);
+            self.held().uses += 1;
+            self.fails(&error, now);
         }
         Ok(Found::token(token))
     }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use lapwing_store::Change;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -66,13 +65,7 @@ async fn judge(
             models => format!("models {}", models.join(", ")),
         });
         let detail = method.into_iter().chain(models).collect::<Vec<_>>().join(", ");
-        shared.operator.judge(choice)?;
-        shared.store.note(
-            Change { who: &caller.username, at: crate::clock::now() },
-            "detection changed",
-            "",
-            &detail,
-        )?;
+        shared.audited(&caller.username, "detection changed", &detail, || Ok(shared.operator.judge(choice)?))?;
         let source = shared.operator.source();
         Ok(Judging { method: source.method, models: source.models })
     });

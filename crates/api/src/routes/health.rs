@@ -85,7 +85,8 @@ async fn health(State(shared): State<Arc<Shared>>, identity: Option<Extension<Id
             total_incidents: 0,
         }
     });
-    let is_well = !matches!(source.state, SourceState::Failed | SourceState::Stopped) && shared.operator.is_keeping();
+    let is_keeping = shared.operator.is_keeping() && !shared.accounts.is_failing();
+    let is_well = !matches!(source.state, SourceState::Failed | SourceState::Stopped) && is_keeping;
     Json(Health { status: if is_well { "healthy" } else { "degraded" }, version: env!("CARGO_PKG_VERSION"), more })
 }
 
@@ -105,7 +106,7 @@ async fn ready(State(shared): State<Arc<Shared>>) -> Response {
     }
     if shared.blocking(|shared| Ok(shared.store.size().map(drop)?)).await.is_err() {
         reasons.push("the store does not answer");
-    } else if !shared.operator.is_keeping() {
+    } else if !shared.operator.is_keeping() || shared.accounts.is_failing() {
         reasons.push("the store cannot be written");
     }
     let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use lapwing_store::{AlertGroup, AlertQuery, Change};
+use lapwing_store::{AlertGroup, AlertQuery};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -215,13 +215,8 @@ async fn set_detection_method(
 ) -> Answer<MethodSet> {
     let set = shared.blocking(move |shared| {
         let method = asked.method;
-        shared.operator.judge(DetectionChoice { method: Some(method.clone()), models: None })?;
-        shared.store.note(
-            Change { who: &caller.username, at: crate::clock::now() },
-            "detection changed",
-            "",
-            &method,
-        )?;
+        let choice = DetectionChoice { method: Some(method.clone()), models: None };
+        shared.audited(&caller.username, "detection changed", &method, || Ok(shared.operator.judge(choice)?))?;
         Ok(MethodSet { success: true, method })
     });
     set.await.map(Json).map_err(Problem::with_error)
@@ -262,8 +257,7 @@ async fn start_monitor(
             filter: start.filter.filter(|filter| !filter.trim().is_empty()),
             ..SourceChoice::default()
         };
-        shared.operator.watch(choice, None)?;
-        shared.store.note(Change { who: &caller.username, at: crate::clock::now() }, "source changed", "", &message)?;
+        shared.audited(&caller.username, "source changed", &message, || Ok(shared.operator.watch(choice, None)?))?;
         Ok(Started { success: true, message })
     });
     started.await.map(Json).map_err(Problem::with_error)
@@ -288,8 +282,7 @@ async fn stop_monitor(State(shared): State<Arc<Shared>>, Caller(caller): Caller)
         // A capture that is replayed was there before.
         let saves = before.kind == SourceKind::Interface;
         let captures = if saves { shared.operator.captures() } else { Vec::new() };
-        let after = shared.operator.stop();
-        shared.store.note(Change { who: &caller.username, at: crate::clock::now() }, "source stopped", "", "")?;
+        let after = shared.audited(&caller.username, "source stopped", "", || Ok(shared.operator.stop()))?;
         let name = |path: &std::path::PathBuf| path.file_name().map(|name| name.to_string_lossy().into_owned());
         let success = before.state == crate::operator::SourceState::Running;
         let message = if success { "stopped" } else { "nothing was watched" };

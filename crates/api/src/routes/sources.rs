@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use lapwing_store::Change;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -61,9 +60,8 @@ async fn choose(
     let chosen = shared.blocking(move |shared| {
         let detail = in_words(&choice);
         let upload = choice.job.as_deref().map(|job| shared.uploads.capture(job)).transpose()?;
-        let status = shared.operator.watch(choice, upload.as_deref())?;
-        shared.store.note(Change { who: &caller.username, at: crate::clock::now() }, "source changed", "", &detail)?;
-        Ok(status)
+        let watch = || Ok(shared.operator.watch(choice, upload.as_deref())?);
+        shared.audited(&caller.username, "source changed", &detail, watch)
     });
     chosen.await.map(Json)
 }
@@ -89,11 +87,8 @@ fn in_words(choice: &SourceChoice) -> String {
 }
 
 async fn stop(State(shared): State<Arc<Shared>>, Caller(caller): Caller) -> Answer<SourceStatus> {
-    let stopped = shared.blocking(move |shared| {
-        let status = shared.operator.stop();
-        shared.store.note(Change { who: &caller.username, at: crate::clock::now() }, "source stopped", "", "")?;
-        Ok(status)
-    });
+    let stopped = shared
+        .blocking(move |shared| shared.audited(&caller.username, "source stopped", "", || Ok(shared.operator.stop())));
     stopped.await.map(Json)
 }
 

@@ -337,8 +337,10 @@ async fn configuration(State(shared): State<Arc<Shared>>) -> Answer<Configuratio
 
 async fn reload(State(shared): State<Arc<Shared>>, Caller(caller): Caller) -> Result<StatusCode, Problem> {
     let asked = move |shared: &Shared| {
-        shared.operator.reload();
-        Ok(shared.store.note(Change { who: &caller.username, at: crate::clock::now() }, "reload asked for", "", "")?)
+        shared.audited(&caller.username, "reload asked for", "", || {
+            shared.operator.reload();
+            Ok(())
+        })
     };
     shared.blocking(asked).await?;
     Ok(StatusCode::ACCEPTED)

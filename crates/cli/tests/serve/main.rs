@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a failed step fails the test")]
 
 mod access;
+mod full_disk;
 mod limits;
 mod operations;
 mod sentrynet;

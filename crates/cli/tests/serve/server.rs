@@ -19,6 +19,8 @@ pub(crate) const PASSWORD: &str = "correct horse battery";
 /// How long a test waits for anything.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+const PROGRAM: &str = env!("CARGO_BIN_EXE_lapwing");
+
 /// The capture that is replayed.
 pub(crate) fn corpus(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../corpus").join(name)
@@ -37,16 +39,38 @@ pub(crate) struct Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.stop();
     }
 }
 
 impl Server {
     /// Serves with these arguments; nobody has an account yet.
     pub(crate) fn bare(arguments: &[&str]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_lapwing"))
+        Self::spawn(Command::new(PROGRAM), tempfile::tempdir().unwrap(), arguments, "setup?code=")
+    }
+
+    /// Ends it and serves the same folder again, watching nothing, with no room in any file beyond some hundred KiB: what is
+    /// there can be read, what is written fails soon, as on a disk that is full.
+    pub(crate) fn again_on_a_full_disk(mut self) -> Self {
+        let asked = Command::new("kill").arg(self.process().to_string()).status().unwrap();
+        assert!(asked.success() && self.child.wait().unwrap().success(), "it ends when asked to");
+        let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap());
+        let mut shell = Command::new("sh");
+        // What exceeds the limit is refused, instead of ending the program.
+        shell.args(["-c", "trap '' XFSZ; ulimit -f 128; exec \"$0\" \"$@\"", PROGRAM]);
+        let mut server = Self::spawn(shell, folder, &[], "serving http://");
+        server.admin.clone_from(&self.admin);
+        server
+    }
+
+    fn stop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Serves a folder, and waits for a line of that text.
+    fn spawn(mut command: Command, folder: TempDir, arguments: &[&str], last: &str) -> Self {
+        let mut child = command
             .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
             .arg(folder.path())
             .args(arguments)
@@ -64,15 +88,17 @@ impl Server {
         });
         let mut server =
             Self { child, address: ([0, 0, 0, 0], 0).into(), code: String::new(), folder, admin: String::new() };
-        while server.code.is_empty() {
+        loop {
             let line = lines.recv_timeout(PATIENCE).expect("the server starts");
             if let Some((_, rest)) = line.split_once("serving http").and_then(|(_, rest)| rest.split_once("://")) {
                 server.address = rest.split(' ').next().unwrap().parse().unwrap();
             } else if let Some((_, code)) = line.split_once("setup?code=") {
                 server.code = code.trim().to_owned();
             }
+            if line.contains(last) {
+                return server;
+            }
         }
-        server
     }
 
     /// Serves the capture of the first look, all of which has been watched; there is an admin.

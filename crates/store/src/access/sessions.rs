@@ -177,6 +177,21 @@ impl Store {
         self.read(|sql| find_enabled(sql, "s.id", id))
     }
 
+    /// The session that has the refresh token with that hash, or had it before it was exchanged: when that was, if it was.
+    /// Changes nothing, not even where [`Store::rotate_session`] would end the session.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn session_of_refresh(&self, refresh_hash: &str) -> Result<Option<(Session, Option<Timestamp>)>, StoreError> {
+        self.read(|sql| {
+            if let Some(session) = find_enabled(sql, "s.refresh_hash", refresh_hash)? {
+                return Ok(Some((session, None)));
+            }
+            let Some((id, spent)) = spent(sql, refresh_hash)? else { return Ok(None) };
+            Ok(find_enabled(sql, "s.id", &id)?.map(|session| (session, Some(spent))))
+        })
+    }
+
     /// The sessions that are not over at `now`, of one account or of all, the one refreshed last first.
     ///
     /// # Errors
@@ -265,19 +280,22 @@ fn rotate(
 
 /// Ends the session of a refresh token that was exchanged before.
 fn reused(sql: &mut dyn Sql, refresh_hash: &str, grace: Duration, at: Timestamp) -> Result<Rotation, StoreError> {
-    let statement = "SELECT session, spent FROM spent_refresh_tokens WHERE refresh_hash = ?1";
-    let Some(mut spent) = rows(sql, statement, &[refresh_hash.into()])?.into_iter().next() else {
-        return Ok(Rotation::Unknown);
-    };
-    if at < Timestamp::from_micros(spent.integer(1)).plus(grace) {
+    let Some((id, spent)) = spent(sql, refresh_hash)? else { return Ok(Rotation::Unknown) };
+    if at < spent.plus(grace) {
         return Ok(Rotation::JustDone);
     }
-    let id = spent.text(0);
     let Some((session, _)) = find(sql, "s.id", &id)? else { return Ok(Rotation::Unknown) };
     end(sql, &id)?;
     let detail = format!("a refresh token came a second time; session of {}", session.peer);
     audit::note(sql, Change { who: "lapwing", at }, "session revoked", &session.username, &detail)?;
     Ok(Rotation::Reused { id, username: session.username })
+}
+
+/// Whose a refresh token was that was exchanged, and when it was.
+fn spent(sql: &mut dyn Sql, refresh_hash: &str) -> Result<Option<(String, Timestamp)>, StoreError> {
+    let statement = "SELECT session, spent FROM spent_refresh_tokens WHERE refresh_hash = ?1";
+    let found = rows(sql, statement, &[refresh_hash.into()])?.into_iter().next();
+    Ok(found.map(|mut row| (row.text(0), Timestamp::from_micros(row.integer(1)))))
 }
 
 /// A session by one of its unique columns, and whether its account is disabled.
