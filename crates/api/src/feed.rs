@@ -39,6 +39,17 @@ const MOST_COUNTED: usize = 4_096;
 /// Flows of alerts that are remembered, so that their entries can be marked when they end.
 const MOST_NAMED: usize = 4_096;
 
+/// What is watched, as the store names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Run {
+    /// Nothing is, so that everything counts.
+    Any,
+    /// Nothing has come yet.
+    Silent,
+    /// The run of that name.
+    Named(Timestamp),
+}
+
 /// What is new since the last update.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct News {
@@ -61,6 +72,10 @@ struct State {
     seconds: VecDeque<Second>,
     /// Frames are counted elsewhere, and flows need not be.
     framed: bool,
+    /// There is, or was, a source.
+    begun: bool,
+    /// The time of the first packet names the run.
+    run: Option<Timestamp>,
     named: HashMap<u64, (String, &'static str)>,
     names: VecDeque<u64>,
     /// The worst score of flows that finished and have yet to end.
@@ -93,9 +108,10 @@ impl Feed {
     }
 
     /// Begins anew with another source; `framed` says that [`Feed::seconds`] will tell of its packets.
-    pub fn begin(&self, framed: bool) {
+    /// What goes on with an earlier run has the name of that.
+    pub fn begin(&self, framed: bool, run: Option<Timestamp>) {
         let mut state = self.state();
-        *state = State { framed, news: std::mem::take(&mut state.news), ..State::default() };
+        *state = State { framed, begun: true, run, news: std::mem::take(&mut state.news), ..State::default() };
     }
 
     /// A feed that knows where hosts are.
@@ -142,6 +158,16 @@ impl Feed {
             kept.packets = second.packets;
             kept.bytes = second.bytes;
             kept.anomalies = second.anomalies;
+        }
+    }
+
+    /// The run whose alerts count.
+    pub(crate) fn run(&self) -> Run {
+        let state = self.state();
+        match state.run {
+            _ if !state.begun => Run::Any,
+            None => Run::Silent,
+            Some(run) => Run::Named(run),
         }
     }
 
@@ -412,6 +438,9 @@ impl Stage for Feeding<'_> {
     fn observe(&mut self, observed: &[Observed<'_>], scored: &[Scored<'_>]) {
         self.stage.observe(observed, scored);
         let mut state = self.feed.state();
+        if let Some(first) = observed.first() {
+            state.run.get_or_insert(first.time);
+        }
         scored.iter().for_each(|scored| state.score(scored));
         for observed in observed {
             if let Observation::FlowEnded(flow) = observed.fact {

@@ -118,7 +118,8 @@ impl Uploads {
             upload.state = UploadState::Failed;
             upload.ended = Some(crate::clock::now());
             upload.error = Some("the program ended before it was done; hand it in again".to_owned());
-            store.update_upload(&upload)?;
+            // On a disk that is full, the next start says so.
+            let _ = store.update_upload(&upload);
         }
         let settings = StoreSettings { local: store.local().clone(), ..StoreSettings::default() };
         Ok(Self { folder, most_bytes, settings, store, operator, state: Mutex::default(), queue: Mutex::default() })

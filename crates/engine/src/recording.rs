@@ -1,5 +1,7 @@
 //! A stage that keeps what it sees: flows as they end, devices every few minutes.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use lapwing_asset::Inventory;
@@ -32,12 +34,24 @@ pub struct Recording<'a> {
     told: Option<Timestamp>,
     /// The newest device that was handed over.
     newest: Option<Timestamp>,
+    /// Somebody has stopped what is played.
+    stopped: Option<Arc<AtomicBool>>,
 }
 
 impl<'a> Recording<'a> {
     /// Records what `stage` looks at, and the devices of its inventory.
     pub fn new(stage: &'a mut dyn Stage, recorder: &'a mut Recorder) -> Self {
-        Self { stage, recorder, run: None, remembers: false, promptly: false, noted: false, told: None, newest: None }
+        Self {
+            stage,
+            recorder,
+            run: None,
+            remembers: false,
+            promptly: false,
+            noted: false,
+            told: None,
+            newest: None,
+            stopped: None,
+        }
     }
 
     /// As [`Recording::new`], so that later runs can go on with what this one knows; it goes on itself with the run of that
@@ -51,6 +65,13 @@ impl<'a> Recording<'a> {
     #[must_use]
     pub fn promptly(self) -> Self {
         Self { promptly: true, ..self }
+    }
+
+    /// Flows that end once `stopped` is set are not kept: they were cut off, and when the same is played again they would be
+    /// taken for what they are in whole.
+    #[must_use]
+    pub fn until(self, stopped: Arc<AtomicBool>) -> Self {
+        Self { stopped: Some(stopped), ..self }
     }
 
     /// Hands over what is left. The alerts of the run are whoever's who has them.
@@ -100,10 +121,11 @@ impl Stage for Recording<'_> {
 
     fn observe(&mut self, observed: &[Observed<'_>], scored: &[Scored<'_>]) {
         if let (None, Some(first)) = (self.told, observed.first()) {
-            self.run.get_or_insert(first.time);
+            self.recorder.begin(*self.run.get_or_insert(first.time));
             self.told = Some(first.time);
         }
-        for observed in observed {
+        let is_cut_off = self.stopped.as_ref().is_some_and(|stopped| stopped.load(Ordering::Relaxed));
+        for observed in observed.iter().filter(|_| !is_cut_off) {
             if let Observation::FlowEnded(flow) = observed.fact {
                 self.recorder.flow(flow);
             }

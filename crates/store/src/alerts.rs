@@ -10,14 +10,18 @@ use crate::{AlertQuery, Change, Page, StoreError, audit};
 
 const COLUMNS: &str = "document, status, status_by, status_at, suppressed_by";
 
+/// The run of an alert of which it is not known.
+pub(crate) const UNKNOWN_RUN: i64 = 0;
+
 /// What people set stays when a new revision comes.
 const UPSERT: &str = "\
     INSERT INTO alerts (id, revision, kind, severity, device, peers, first_seen, last_seen, status, status_by, status_at, \
-    suppressed_by, words, document, attack) \
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15) \
+    suppressed_by, words, document, attack, run) \
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16) \
     ON CONFLICT (id) DO UPDATE SET revision = excluded.revision, severity = excluded.severity, peers = excluded.peers, \
     first_seen = excluded.first_seen, last_seen = excluded.last_seen, suppressed_by = excluded.suppressed_by, \
     words = excluded.words, document = excluded.document, attack = excluded.attack, \
+    run = CASE WHEN excluded.run = 0 THEN alerts.run ELSE excluded.run END, \
     status = CASE WHEN alerts.status_by IS NULL THEN excluded.status ELSE alerts.status END \
     WHERE excluded.revision >= alerts.revision";
 
@@ -27,7 +31,12 @@ const REOPEN: &str = "\
     WHERE id = ?1 AND status = 'closed' AND status_by IS NOT NULL AND severity < ?2 AND revision <= ?3";
 
 /// Keeps an alert unless a later revision of it is there; returns whether anything changed.
-pub(crate) fn keep(sql: &mut dyn Sql, alert: &Alert, suppressions: &Suppressions) -> Result<bool, StoreError> {
+pub(crate) fn keep(
+    sql: &mut dyn Sql,
+    alert: &Alert,
+    run: Option<Timestamp>,
+    suppressions: &Suppressions,
+) -> Result<bool, StoreError> {
     let suppressed_by = suppressions.hiding(alert).map(|suppression| suppression.id.clone());
     let document = serde_json::to_string(alert).map_err(|error| damaged(&alert.id, &error))?;
     let values = [
@@ -46,6 +55,7 @@ pub(crate) fn keep(sql: &mut dyn Sql, alert: &Alert, suppressions: &Suppressions
         words(alert).into(),
         document.into(),
         techniques(alert).into(),
+        run.map_or(UNKNOWN_RUN, Timestamp::micros).into(),
     ];
     let worse = [alert.id.as_str().into(), (alert.severity as i64).into(), i64::from(alert.revision).into()];
     if sql.execute(REOPEN, &worse)? > 0 {
@@ -149,6 +159,9 @@ pub(crate) fn conditions(query: &AlertQuery, shown: &str) -> Conditions {
     conditions.add_one_of("severity", query.severities.iter().map(|severity| *severity as i64));
     if let Some(status) = query.status {
         conditions.add("status = ?", status.as_str());
+    }
+    if let Some(run) = query.run {
+        conditions.add_one_of("run", [UNKNOWN_RUN, run.micros()]);
     }
     if query.unseen {
         conditions.add_plain("status_by IS NULL");

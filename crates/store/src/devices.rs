@@ -187,13 +187,22 @@ pub(crate) fn put(sql: &mut dyn Sql, run: Timestamp, device: &DeviceRecord) -> R
          last_seen = CASE WHEN excluded.last_seen > devices.last_seen THEN excluded.last_seen ELSE devices.last_seen END",
         &values,
     )?;
+    // A run counts up; where it counts less it has begun again, as when a capture is played a second time.
+    let more = ["flows", "bytes_sent", "bytes_received"].map(|name| {
+        format!(
+            "{name} = CASE WHEN excluded.{name} > device_runs.{name} THEN excluded.{name} ELSE device_runs.{name} END"
+        )
+    });
     let [flows, sent, received] = [device.flows, device.sent_bytes, device.received_bytes].map(count);
     let memory = device.memory.as_ref().map(serde_json::to_string).transpose();
     let memory = memory.map_err(|error| damaged(&device.id, &error))?;
     sql.execute(
-        "INSERT INTO device_runs (device, run, flows, bytes_sent, bytes_received, memory) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
-         ON CONFLICT (device, run) DO UPDATE SET flows = excluded.flows, bytes_sent = excluded.bytes_sent, \
-         bytes_received = excluded.bytes_received, memory = COALESCE(excluded.memory, device_runs.memory)",
+        &format!(
+            "INSERT INTO device_runs (device, run, flows, bytes_sent, bytes_received, memory) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (device, run) DO UPDATE SET {}, \
+             memory = COALESCE(excluded.memory, device_runs.memory)",
+            more.join(", ")
+        ),
         &[device.id.as_str().into(), run.micros().into(), flows.into(), sent.into(), received.into(), memory.into()],
     )?;
     Ok(())

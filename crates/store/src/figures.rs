@@ -8,7 +8,7 @@ use lapwing_detect::Severity;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::sql::{Conditions, Sql, rows};
+use crate::sql::{Conditions, Sql, Value, rows};
 use crate::time::{DateTime, text};
 use crate::{AlertQuery, DeviceRecord, Store, StoreError, TimeRange, alerts};
 
@@ -200,7 +200,21 @@ impl Store {
         let statement = "SELECT severity, kind, CAST(SUM(alerts) AS BIGINT) FROM alert_sums \
                          WHERE status = 'open' AND hidden = 0 AND alerts > 0 GROUP BY severity, kind \
                          ORDER BY severity DESC, 3 DESC, kind";
-        let found = self.read(|sql| rows(sql, statement, &[]))?;
+        self.grouped(statement, &[])
+    }
+
+    /// As [`Store::open_alerts`], of the run of that name and of runs that are not known.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn open_alerts_of(&self, run: Timestamp) -> Result<Vec<OpenAlerts>, StoreError> {
+        let statement = "SELECT severity, kind, COUNT(*) FROM alerts WHERE status = 'open' AND suppressed_by IS NULL \
+                         AND run IN (?1, ?2) GROUP BY severity, kind ORDER BY severity DESC, 3 DESC, kind";
+        self.grouped(statement, &[alerts::UNKNOWN_RUN.into(), run.micros().into()])
+    }
+
+    fn grouped(&self, statement: &str, values: &[Value]) -> Result<Vec<OpenAlerts>, StoreError> {
+        let found = self.read(|sql| rows(sql, statement, values))?;
         let open = found.into_iter().map(|mut row| OpenAlerts {
             severity: severity(row.integer(0)),
             kind: row.text(1),
@@ -269,8 +283,9 @@ fn open_by_host(sql: &mut dyn Sql, hosts: &[&str]) -> Result<HashMap<String, Dev
 
 /// Whether nothing is asked for that the table of sums does not have.
 fn asks_for_sums(query: &AlertQuery) -> bool {
-    let AlertQuery { time, device, peer, kinds: _, severity: _, severities: _, status: _, unseen, text, .. } = query;
-    *time == TimeRange::ALL && device.is_none() && peer.is_none() && !unseen && text.is_none()
+    let AlertQuery { time, device, peer, kinds: _, severity: _, severities: _, status: _, run, unseen, text, .. } =
+        query;
+    *time == TimeRange::ALL && device.is_none() && peer.is_none() && run.is_none() && !unseen && text.is_none()
 }
 
 /// The severity of a row.

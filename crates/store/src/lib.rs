@@ -12,6 +12,7 @@ mod devices;
 mod error;
 mod figures;
 mod flows;
+mod known;
 mod migrate;
 mod names;
 mod postgres;

@@ -15,6 +15,7 @@ pub(crate) const SQLITE: &[Migration] = &[
     ("0006_attack", include_str!("../migrations/0006_attack.sqlite.sql")),
     COUNTS,
     ("0008_sums", include_str!("../migrations/0008_sums.sqlite.sql")),
+    RUNS,
 ];
 
 /// Those of PostgreSQL, which keeps flows too.
@@ -27,6 +28,7 @@ pub(crate) const POSTGRES: &[Migration] = &[
     ("0006_attack", include_str!("../migrations/0006_attack.postgres.sql")),
     COUNTS,
     ("0008_sums", include_str!("../migrations/0008_sums.postgres.sql")),
+    RUNS,
 ];
 
 const ALERTS: Migration = ("0001_alerts", include_str!("../migrations/0001_alerts.sql"));
@@ -35,6 +37,7 @@ const DEVICES_AND_TRAFFIC: Migration =
 const MEMORY: Migration = ("0004_memory", include_str!("../migrations/0004_memory.sql"));
 const SERVING: Migration = ("0005_serving", include_str!("../migrations/0005_serving.sql"));
 const COUNTS: Migration = ("0007_counts", include_str!("../migrations/0007_counts.sql"));
+const RUNS: Migration = ("0009_runs", include_str!("../migrations/0009_runs.sql"));
 
 /// Brings the database to the version of this program.
 ///

@@ -49,6 +49,8 @@ pub struct AlertQuery {
     pub severities: Vec<Severity>,
     /// In this state.
     pub status: Option<Status>,
+    /// Of the run of that name, or of one that is not known.
+    pub run: Option<Timestamp>,
     /// Those that nobody has acknowledged or closed.
     pub unseen: bool,
     /// With this in title, explanation, device, peers, detectors or rules; capitals or not.

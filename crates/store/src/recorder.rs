@@ -1,7 +1,7 @@
 //! Writing on a thread of its own: whoever finds alerts and flows hands them over and goes on.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -11,6 +11,7 @@ use lapwing_alert::Alert;
 use lapwing_capture::Timestamp;
 use lapwing_flow::Flow;
 
+use crate::known::Known;
 use crate::{DeviceRecord, Store, StoreError};
 
 /// Flows that are handed over at once.
@@ -40,7 +41,7 @@ const LOOK: Duration = Duration::from_millis(5);
 /// What happens to flows that come faster than they are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pressure {
-    /// Whoever hands them over waits: for files.
+    /// Whoever hands them over waits: for files. Flows that were kept before are not kept again.
     Wait,
     /// They are left out and counted: for a live link. Alerts never are.
     LeaveOut,
@@ -60,6 +61,8 @@ pub struct Recorded {
     pub flows: u64,
     /// Flows that were left out, because they came too fast or could not be written.
     pub flows_left_out: u64,
+    /// Flows of a file that were kept when it was read before.
+    pub flows_known: u64,
 }
 
 #[derive(Default)]
@@ -70,6 +73,9 @@ struct Shared {
     alerts_lost: AtomicU64,
     flows_written: AtomicU64,
     flows_left_out: AtomicU64,
+    flows_known: AtomicU64,
+    /// Name of the run, in microseconds, once there is one.
+    run: AtomicI64,
     /// The store could not be written when it was tried last.
     failing: AtomicBool,
     /// Everything is written, and held by the disk; what is left to do can be done another time.
@@ -81,6 +87,11 @@ impl Shared {
         self.alerts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn run(&self) -> Option<Timestamp> {
+        let run = self.run.load(Ordering::Relaxed);
+        (run != i64::MIN).then(|| Timestamp::from_micros(run))
+    }
+
     fn recorded(&self) -> Recorded {
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
         Recorded {
@@ -88,6 +99,7 @@ impl Shared {
             alerts_lost: read(&self.alerts_lost),
             flows: read(&self.flows_written),
             flows_left_out: read(&self.flows_left_out),
+            flows_known: read(&self.flows_known),
         }
     }
 }
@@ -118,12 +130,13 @@ impl Recorder {
     #[must_use]
     pub fn start(store: Arc<Store>, pressure: Pressure, tell: impl Fn(&str) + Send + 'static) -> Self {
         let (sender, receiver) = sync_channel(QUEUE);
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Shared { run: AtomicI64::new(i64::MIN), ..Shared::default() });
         let worker = Worker {
             store,
             shared: Arc::clone(&shared),
             tell: Box::new(tell),
             flows: Vec::new(),
+            known: (pressure == Pressure::Wait).then(Known::default),
             live: None,
             devices: HashMap::new(),
             failing: false,
@@ -188,6 +201,11 @@ impl Recorder {
     /// live link while the queue is full.
     pub fn devices(&mut self, run: Timestamp, devices: Vec<DeviceRecord>) -> bool {
         self.hand_over(Handed::Devices(run, devices))
+    }
+
+    /// Names the run that alerts come from from now on: the time of its first packet.
+    pub fn begin(&self, run: Timestamp) {
+        self.shared.run.store(run.micros(), Ordering::Relaxed);
     }
 
     /// Notes that the run of that name watches live: see [`Store::note_live`]. Returns whether it was taken.
@@ -292,6 +310,8 @@ struct Worker {
     shared: Arc<Shared>,
     tell: Box<dyn Fn(&str) + Send>,
     flows: Vec<Flow>,
+    /// What there was before, where a file is read: perhaps again.
+    known: Option<Known>,
     /// The run that watches live, as long as that is not written.
     live: Option<Timestamp>,
     /// What is not written yet of each run: the last record of each device.
@@ -365,7 +385,7 @@ impl Worker {
             let list: Vec<Alert> = alerts.into_values().collect();
             self.latest = list.iter().map(|alert| alert.last_seen).fold(self.latest, Timestamp::max);
             wrote = true;
-            match self.store.put_alerts(&list) {
+            match self.store.put_alerts_of(self.shared.run(), &list) {
                 Ok(_) => {
                     self.shared.alerts_written.fetch_add(list.len() as u64, Ordering::Relaxed);
                     self.unretained += list.len() as u64 * ALERT_BYTES;
@@ -401,8 +421,14 @@ impl Worker {
 
     fn write_flows(&mut self) -> Result<(), StoreError> {
         self.latest = self.flows.iter().map(|flow| flow.last).fold(self.latest, Timestamp::max);
-        let count = self.flows.len() as u64;
-        let done = self.store.put_flows(&self.flows);
+        let handed = self.flows.len() as u64;
+        let known = match &mut self.known {
+            Some(known) => known.sift(&self.store, &mut self.flows),
+            None => Ok(0),
+        };
+        let count = handed - known.as_ref().unwrap_or(&0);
+        self.shared.flows_known.fetch_add(handed - count, Ordering::Relaxed);
+        let done = known.and_then(|_| self.store.put_flows(&self.flows));
         self.flows.clear();
         match done {
             Ok(()) => {

@@ -11,7 +11,7 @@ use lapwing_flow::Flow;
 use lapwing_protocol::LocalNetworks;
 
 use crate::audit::Change;
-use crate::flows::{FlowFolder, FlowLog, FlowTable, Mark};
+use crate::flows::{FlowFolder, FlowLog, FlowTable, Mark, UidText};
 use crate::migrate::{self, migrate};
 use crate::postgres::Postgres;
 use crate::retention::{self, Expired, Freed, Keep};
@@ -103,11 +103,19 @@ impl Store {
     /// # Errors
     /// When the database cannot be written; then none of them is kept.
     pub fn put_alerts(&self, alerts: &[Alert]) -> Result<u64, StoreError> {
+        self.put_alerts_of(None, alerts)
+    }
+
+    /// As [`Store::put_alerts`], of the run of that name: the time of its first packet.
+    ///
+    /// # Errors
+    /// When the database cannot be written; then none of them is kept.
+    pub fn put_alerts_of(&self, run: Option<Timestamp>, alerts: &[Alert]) -> Result<u64, StoreError> {
         self.write(|sql| {
             let suppressions = suppressions::load(sql, &self.settings.local)?;
             let mut changed = 0;
             for alert in alerts {
-                changed += u64::from(alerts::keep(sql, alert, &suppressions)?);
+                changed += u64::from(alerts::keep(sql, alert, run, &suppressions)?);
             }
             Ok(changed)
         })
@@ -201,7 +209,7 @@ impl Store {
     }
 
     /// Keeps what a run knows of devices. A run is named by the time of its first packet; what it said before of the same
-    /// devices is replaced, what other runs counted is added.
+    /// devices gives way to what is more, what other runs counted is added.
     ///
     /// # Errors
     /// When the database cannot be written; then nothing is changed.
@@ -222,6 +230,11 @@ impl Store {
         self.database.write(&mut |sql| rolling.write(sql))?;
         *rolling = RollUp::default();
         Ok(())
+    }
+
+    /// The uids of the flows that ended in an hour.
+    pub(crate) fn kept_uids(&self, hour: i64) -> Result<Vec<UidText>, StoreError> {
+        self.flows.uids(hour)
     }
 
     /// The flows asked for, the one that ended last first.

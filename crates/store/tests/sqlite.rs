@@ -23,37 +23,7 @@ macro_rules! claims {
     )*};
 }
 
-claims! {
-    an_alert_is_kept_once_in_its_last_revision
-    alerts_are_found_by_everything_that_is_asked
-    what_people_set_outlives_new_revisions
-    what_is_not_there_is_said
-    a_suppression_hides_past_and_future_alerts_until_it_goes
-    a_suppression_of_everything_is_refused
-    another_suppression_takes_over_what_one_let_go
-    what_runs_see_of_a_device_adds_up
-    the_latest_live_run_is_remembered
-    flows_are_found_by_everything_that_is_asked
-    traffic_and_talkers_are_those_of_the_flows
-    a_recorder_writes_everything_it_was_handed
-    old_alerts_expire
-    an_account_has_a_plain_name_that_nobody_else_has
-    the_last_admin_stays
-    a_session_ends_with_what_it_rests_on
-    a_refresh_token_that_comes_twice_ends_its_session
-    a_token_may_what_its_owner_may_and_no_more
-    uploads_are_kept_until_they_expire
-    what_people_call_a_device_outlives_what_is_seen_of_it
-    the_audit_trail_is_found_by_everything_that_is_asked
-    pages_of_alerts_show_each_once
-    pages_of_devices_show_each_once
-    pages_of_flows_show_each_once
-    pages_of_the_audit_trail_show_each_once
-    a_cursor_of_another_list_is_refused
-    alerts_are_counted_as_they_are_listed
-    alerts_over_time_are_those_that_began
-    open_alerts_are_told_of_every_device
-}
+suite::for_each_claim!(claims);
 
 #[test]
 fn what_was_kept_is_there_when_the_store_is_opened_again() {

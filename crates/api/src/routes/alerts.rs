@@ -117,11 +117,11 @@ impl AlertFilter {
             severity: severity("min_severity", &self.min_severity)?,
             severities: severity("severity", &self.severity)?.into_iter().collect(),
             status: named("status", self.status.as_deref(), Status::from_name)?,
-            unseen: false,
             text: self.text.clone().filter(|text| !text.is_empty()),
             suppressed: self.suppressed.unwrap_or(false),
             limit: Some(limit(self.limit, 50, 500)?),
             after: after(self.cursor.as_deref())?,
+            ..AlertQuery::default()
         })
     }
 }

@@ -15,7 +15,7 @@ use super::sn;
 use crate::access::Access;
 use crate::auth::Role;
 use crate::extract::Answer;
-use crate::feed::MOST_SECONDS;
+use crate::feed::{MOST_SECONDS, Run};
 use crate::operation::Operation;
 use crate::operator::{Coverage, SourceState, SourceStatus};
 use crate::problem::Problem;
@@ -153,7 +153,7 @@ impl BySeverity {
 /// How bad it looks, and why.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub(crate) struct Threat {
-    /// `calm`, `low`, `elevated`, `high` or `critical`: the worst open alert that nobody has acknowledged.
+    /// `calm`, `low`, `elevated`, `high` or `critical`: the worst open alert of what is watched that nobody has acknowledged.
     level: &'static str,
     /// What it rests on, worst first.
     reasons: Vec<String>,
@@ -197,11 +197,24 @@ fn open_alerts(shared: &Shared) -> Result<Vec<Alert>, Problem> {
 
 /// How bad it looks.
 pub(crate) fn threat(shared: &Shared) -> Result<Threat, Problem> {
-    Ok(judge(&shared.store.open_alerts()?))
+    judge(shared, &shared.store.open_alerts()?)
 }
 
-/// `open` has the worst first.
-fn judge(open: &[OpenAlerts]) -> Threat {
+/// What `all` has of what is watched now, and how many alerts of it are of other runs.
+fn of_this_run(shared: &Shared, all: &[OpenAlerts]) -> Result<(Vec<OpenAlerts>, u64), Problem> {
+    let these = match shared.feed.run() {
+        Run::Any => all.to_vec(),
+        Run::Silent => Vec::new(),
+        Run::Named(run) => shared.store.open_alerts_of(run)?,
+    };
+    let count = |alerts: &[OpenAlerts]| alerts.iter().map(|alerts| alerts.count).sum::<u64>();
+    let others = count(all).saturating_sub(count(&these));
+    Ok((these, others))
+}
+
+/// `all` has the worst first.
+fn judge(shared: &Shared, all: &[OpenAlerts]) -> Result<Threat, Problem> {
+    let (open, others) = of_this_run(shared, all)?;
     let level = match open.first().map(|worst| worst.severity) {
         None | Some(Severity::Informational) => "calm",
         Some(Severity::Low) => "low",
@@ -210,11 +223,20 @@ fn judge(open: &[OpenAlerts]) -> Threat {
         Some(Severity::Critical) => "critical",
     };
     let title = |kind| lapwing_detect::kind_info(kind).map_or(kind, |info| info.title);
-    let reasons = open.iter().take(5).map(|OpenAlerts { severity, kind, count }| match count {
-        1 => format!("1 open alert, {severity}: {}", title(kind)),
-        count => format!("{count} open alerts, {severity}: {}", title(kind)),
-    });
-    Threat { level, reasons: reasons.collect() }
+    let mut reasons: Vec<String> = open
+        .iter()
+        .take(5)
+        .map(|OpenAlerts { severity, kind, count }| match count {
+            1 => format!("1 open alert, {severity}: {}", title(kind)),
+            count => format!("{count} open alerts, {severity}: {}", title(kind)),
+        })
+        .collect();
+    match others {
+        0 => {}
+        1 => reasons.push("1 open alert of what was watched before does not count".to_owned()),
+        others => reasons.push(format!("{others} open alerts of what was watched before do not count")),
+    }
+    Ok(Threat { level, reasons })
 }
 
 pub(crate) fn build(shared: &Shared) -> Result<Overview, Problem> {
@@ -264,7 +286,7 @@ pub(crate) fn build(shared: &Shared) -> Result<Overview, Problem> {
         top_talkers: talkers.collect(),
         latest_alerts: latest_alerts(shared, 10)?,
         open: by_severity,
-        threat: judge(&all_open),
+        threat: judge(shared, &all_open)?,
         coverage: shared.operator.coverage(),
         places: places(shared.feed.countries(), &open),
         devices: devices(shared, now)?,

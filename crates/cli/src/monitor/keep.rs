@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -65,6 +66,8 @@ pub(crate) struct Keeping {
     run: Option<Timestamp>,
     /// Alerts of it that are open, and not suppressed.
     open: HashSet<String>,
+    /// Somebody has stopped what is played.
+    stopped: Option<Arc<AtomicBool>>,
 }
 
 impl Keeping {
@@ -73,12 +76,12 @@ impl Keeping {
         let recorder = Recorder::start(Arc::clone(&store), pressure, |problem| eprintln!("lapwing: {problem}"));
         match detecting {
             Some(detecting) => Self::going_on(store, recorder, detecting),
-            None => Self { store, recorder, remembers: false, run: None, open: HashSet::new() },
+            None => Self { store, recorder, remembers: false, run: None, open: HashSet::new(), stopped: None },
         }
     }
 
     fn going_on(store: Arc<Store>, recorder: Recorder, detecting: &mut Detecting) -> Self {
-        let mut keeping = Self { store, recorder, remembers: true, run: None, open: HashSet::new() };
+        let mut keeping = Self { store, recorder, remembers: true, run: None, open: HashSet::new(), stopped: None };
         // One damaged row of hundreds, and nobody would watch.
         if let Err(error) = keeping.recall(detecting) {
             eprintln!("lapwing: warning: what an earlier run kept cannot be read, and this one begins anew: {error}");
@@ -96,6 +99,7 @@ impl Keeping {
                 status: Some(status),
                 suppressed: true,
                 time,
+                run: Some(run),
                 limit: Some(MOST_ALERTS),
                 ..AlertQuery::default()
             };
@@ -108,6 +112,16 @@ impl Keeping {
         detecting.recall_devices(devices);
         detecting.recall_alerts(alerts);
         Ok(())
+    }
+
+    /// Keeps of what is played only what is over before `stopped` is set: see [`Recording::until`].
+    pub(crate) fn until(self, stopped: Arc<AtomicBool>) -> Self {
+        Self { stopped: Some(stopped), ..self }
+    }
+
+    /// The run that this one goes on with.
+    pub(crate) fn run(&self) -> Option<Timestamp> {
+        self.run
     }
 
     /// What takes alerts to the store, and knows what was kept.
@@ -140,7 +154,11 @@ pub(crate) fn keeping<T>(
     let mut recording = if keeping.remembers {
         Recording::going_on(stage, &mut keeping.recorder, keeping.run)
     } else {
-        Recording::new(stage, &mut keeping.recorder).promptly()
+        let recording = Recording::new(stage, &mut keeping.recorder).promptly();
+        match &keeping.stopped {
+            Some(stopped) => recording.until(Arc::clone(stopped)),
+            None => recording,
+        }
     };
     let done = work(&mut recording);
     recording.finish();

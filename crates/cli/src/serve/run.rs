@@ -245,7 +245,8 @@ impl Runner {
         let reload = Reload::new(&self.judge, &settings.signatures, self.learnt.clone(), Arc::clone(&scoring));
         let goes_on = matches!(opened.status.kind, SourceKind::Interface | SourceKind::Zeek | SourceKind::Eve);
         let pressure = if goes_on { Pressure::LeaveOut } else { Pressure::Wait };
-        let mut kept = Keeping::on(Arc::clone(&self.store), pressure, goes_on.then_some(&mut detecting));
+        let kept = Keeping::on(Arc::clone(&self.store), pressure, goes_on.then_some(&mut detecting));
+        let mut kept = if goes_on { kept } else { kept.until(Arc::clone(&opened.stop)) };
         let control = Arc::new(Control::default());
         control.watch();
         let status = SourceStatus { state: SourceState::Running, since: Some(now()), ..opened.status };
@@ -255,7 +256,7 @@ impl Runner {
             Frames::Replay(_, pace) => (Arc::default(), Some(Arc::clone(pace))),
             Frames::Logs(_) => (Arc::default(), None),
         };
-        self.feed.begin(is_framed);
+        self.feed.begin(is_framed, kept.run());
         self.now.change(|now| {
             let run = now.run + 1;
             *now = State {

@@ -10,6 +10,7 @@ mod operations;
 mod sentrynet;
 mod server;
 mod sites;
+mod sources;
 mod stream;
 mod tls;
 mod traffic_monitor;

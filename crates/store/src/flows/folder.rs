@@ -17,7 +17,8 @@ use lapwing_protocol::LocalNetworks;
 use super::journal::{self, Journal};
 use super::segment::{ReadError, SegmentWriter, damaged};
 use super::segment_reader::Segment;
-use super::{FlowLog, FlowQuery, FlowRow, Mark};
+use super::{FlowLog, FlowQuery, FlowRow, MOST_UIDS, Mark, UidText};
+use crate::known::hour_of;
 use crate::{Page, StoreError};
 
 /// Hours that are written at once: flows of an hour may come late, from logs above all.
@@ -254,6 +255,17 @@ impl FlowLog for FlowFolder {
         Ok(query.page(found))
     }
 
+    fn uids(&self, hour: i64) -> Result<Vec<UidText>, StoreError> {
+        let (stems, mut uids) = (self.list()?.remove(&hour).unwrap_or_default(), Vec::new());
+        self.read_hour(&stems, &FlowQuery::default(), MOST_UIDS, &mut |row| {
+            if uids.len() < MOST_UIDS {
+                uids.extend(UidText::try_from(row.cell("uid").text().as_bytes()));
+            }
+            Ok(())
+        })?;
+        Ok(uids)
+    }
+
     fn for_each(
         &self,
         query: &FlowQuery,
@@ -377,11 +389,6 @@ fn remove(path: &Path) -> Result<(), StoreError> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::file(path, &error)),
         _ => Ok(()),
     }
-}
-
-/// The hour, counted since the epoch, that a moment is in.
-fn hour_of(moment: Timestamp) -> i64 {
-    moment.seconds().div_euclid(HOUR)
 }
 
 /// `2026-11-21T08-0000`

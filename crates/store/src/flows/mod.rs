@@ -21,12 +21,20 @@ use lapwing_protocol::LocalNetworks;
 
 use crate::{Page, StoreError};
 
+/// A flow's uid as it is kept.
+pub(crate) type UidText = [u8; 12];
+
+/// Flows of an hour whose uids are told at most.
+pub(crate) const MOST_UIDS: usize = 1 << 20;
+
 /// Where flows are kept.
 pub(crate) trait FlowLog: Send + Sync {
     /// Keeps flows, each under the hour it ended in, all or none. Returns how far that has brought what is still written.
     fn append(&self, flows: &[Flow], local: &LocalNetworks) -> Result<Vec<Mark>, StoreError>;
     /// The flows asked for, the one that ended last first.
     fn find(&self, query: &FlowQuery) -> Result<Page<FlowRow>, StoreError>;
+    /// The uids of the flows that ended in an hour, [`MOST_UIDS`] of them at most.
+    fn uids(&self, hour: i64) -> Result<Vec<UidText>, StoreError>;
     /// Hands the flows asked for to `each`, hour by hour from the earliest; the limit is not looked at.
     fn for_each(
         &self,

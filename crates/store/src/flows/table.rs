@@ -7,7 +7,7 @@ use lapwing_flow::Flow;
 use lapwing_protocol::LocalNetworks;
 
 use super::query::SEARCHED;
-use super::{FlowLog, FlowQuery, FlowRow, Mark};
+use super::{FlowLog, FlowQuery, FlowRow, MOST_UIDS, Mark, UidText};
 use crate::query::limit_clause;
 use crate::sql::{Conditions, Database, Row, Value, containing, rows};
 use crate::{Page, StoreError};
@@ -67,6 +67,20 @@ impl FlowLog for FlowTable {
             Ok(())
         })?;
         Ok(query.page(found))
+    }
+
+    fn uids(&self, hour: i64) -> Result<Vec<UidText>, StoreError> {
+        let micros = |hour: i64| Value::from(hour.saturating_mul(3_600_000_000));
+        let statement = format!("SELECT uid FROM flows WHERE ended >= ?1 AND ended < ?2 LIMIT {MOST_UIDS}");
+        let mut uids = Vec::new();
+        self.database.read(&mut |sql| {
+            uids.clear();
+            sql.query(&statement, &[micros(hour), micros(hour + 1)], &mut |mut row| {
+                uids.extend(UidText::try_from(row.text(0).as_bytes()));
+                Ok(())
+            })
+        })?;
+        Ok(uids)
     }
 
     fn for_each(

@@ -114,3 +114,19 @@ pub(crate) fn open_alerts_are_told_of_every_device(store: &Store) {
     assert_eq!(store.count_devices(Some(at(1))).unwrap(), (7, 0));
     assert_eq!(store.count_devices(Some(at(0))).unwrap(), (7, 7));
 }
+
+pub(crate) fn open_alerts_are_told_of_every_run(store: &Store) {
+    let scan = |host: u8| alert(&[detection("port-scan", &format!("192.168.0.{host}"), 443, at(0))]);
+    store.put_alerts(&[scan(1)]).unwrap();
+    store.put_alerts_of(Some(at(1)), &[scan(2)]).unwrap();
+    store.put_alerts_of(Some(at(2)), &[scan(3), scan(4)]).unwrap();
+    let count = |run| store.open_alerts_of(run).unwrap().iter().map(|alerts| alerts.count).sum::<u64>();
+    assert_eq!((count(at(1)), count(at(2)), count(at(3))), (2, 3, 1), "whose run is not known counts always");
+    assert_eq!(store.open_alerts().unwrap()[0].count, 4);
+    let of_run = AlertQuery { run: Some(at(2)), ..AlertQuery::default() };
+    assert_eq!(store.alerts(&of_run).unwrap().items.len(), 3);
+    store.put_alerts(&[scan(2)]).unwrap();
+    assert_eq!(count(at(1)), 2, "it stays what it was");
+    store.put_alerts_of(Some(at(2)), &[scan(2)]).unwrap();
+    assert_eq!((count(at(1)), count(at(2))), (1, 4), "who goes on with it has it");
+}

@@ -24,6 +24,46 @@ pub(crate) use access::*;
 pub(crate) use figures::*;
 pub(crate) use pages::*;
 
+/// Hands the names of all claims to a macro that makes a test of each.
+macro_rules! for_each_claim {
+    ($claims:ident) => {
+        $claims! {
+            an_alert_is_kept_once_in_its_last_revision
+            alerts_are_found_by_everything_that_is_asked
+            what_people_set_outlives_new_revisions
+            what_is_not_there_is_said
+            a_suppression_hides_past_and_future_alerts_until_it_goes
+            a_suppression_of_everything_is_refused
+            another_suppression_takes_over_what_one_let_go
+            what_runs_see_of_a_device_adds_up
+            the_latest_live_run_is_remembered
+            flows_are_found_by_everything_that_is_asked
+            traffic_and_talkers_are_those_of_the_flows
+            a_recorder_writes_everything_it_was_handed
+            a_file_that_is_read_again_adds_nothing
+            old_alerts_expire
+            an_account_has_a_plain_name_that_nobody_else_has
+            the_last_admin_stays
+            a_session_ends_with_what_it_rests_on
+            a_refresh_token_that_comes_twice_ends_its_session
+            a_token_may_what_its_owner_may_and_no_more
+            uploads_are_kept_until_they_expire
+            what_people_call_a_device_outlives_what_is_seen_of_it
+            the_audit_trail_is_found_by_everything_that_is_asked
+            pages_of_alerts_show_each_once
+            pages_of_devices_show_each_once
+            pages_of_flows_show_each_once
+            pages_of_the_audit_trail_show_each_once
+            a_cursor_of_another_list_is_refused
+            alerts_are_counted_as_they_are_listed
+            alerts_over_time_are_those_that_began
+            open_alerts_are_told_of_every_device
+            open_alerts_are_told_of_every_run
+        }
+    };
+}
+pub(crate) use for_each_claim;
+
 pub(crate) fn address(text: &str) -> Address {
     Address::from(text.parse::<IpAddr>().unwrap())
 }
@@ -411,4 +451,23 @@ pub(crate) fn a_recorder_writes_everything_it_was_handed(store: &Arc<Store>) {
     assert_eq!((recorded.flows, recorded.flows_left_out, recorded.alerts), (20_000, 0, 2));
     assert_eq!(store.flows(&FlowQuery::default()).unwrap().items.len(), 20_000);
     assert_eq!(ids(store, &AlertQuery::default()), [scan("192.168.0.8", 200).id], "retention goes by capture time");
+}
+
+pub(crate) fn a_file_that_is_read_again_adds_nothing(store: &Arc<Store>) {
+    let read = |count: u64| {
+        let mut recorder = Recorder::start(Arc::clone(store), Pressure::Wait, |problem| assert_eq!(problem, ""));
+        (0..count).for_each(|uid| recorder.flow(&flow(uid, (uid % 4) as u8, uid as i64 * 20)));
+        let recorded = recorder.finish().unwrap();
+        (recorded.flows, recorded.flows_known)
+    };
+    let told = || {
+        let flows = store.flows(&FlowQuery::default()).unwrap().items;
+        (flows, store.traffic(TimeRange::ALL, 1).unwrap(), store.talkers(TimeRange::ALL, 9).unwrap())
+    };
+    assert_eq!(read(1_000), (1_000, 0));
+    let before = told();
+    assert_eq!(read(1_000), (0, 1_000));
+    assert!(told() == before, "neither flows nor roll-ups");
+    assert_eq!(read(1_500), (500, 1_000), "what ended too early the first time goes on");
+    assert_eq!(told().0.len(), 1_500);
 }

@@ -1,0 +1,116 @@
+//! Turning from one source to another, and reading anew what sources are judged by.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::server::{Asked, PASSWORD, Server, corpus};
+
+fn play(server: &Server, source: &Value) {
+    let asked = Asked::new("PUT", "/api/v1/source").token(&server.admin).json(source);
+    server.send(&asked).given();
+}
+
+fn has_ended(server: &Server) -> bool {
+    server.get("/api/v1/sources", &server.admin).given()["current"]["state"] == "ended"
+}
+
+/// What is kept of what was played.
+fn kept(server: &Server) -> [Value; 5] {
+    let day = "since=2026-11-21T00:00:00Z&until=2026-11-22T00:00:00Z";
+    let (traffic, talkers) = (format!("statistics/traffic?{day}"), format!("statistics/talkers?{day}"));
+    let lists = ["flows?limit=500", "alerts?limit=200", "devices?limit=200", &traffic, &talkers];
+    lists.map(|path| server.get(&format!("/api/v1/{path}"), &server.admin).given())
+}
+
+/// What does not change any more once all has been written.
+fn settled(server: &Server) -> [Value; 5] {
+    let mut last = kept(server);
+    server.until("everything is written", |server| {
+        std::thread::sleep(std::time::Duration::from_millis(1_500));
+        let now = kept(server);
+        std::mem::replace(&mut last, now.clone()) == now
+    });
+    last
+}
+
+#[test]
+fn a_capture_that_is_played_again_adds_nothing() {
+    let server = Server::start();
+    let before = settled(&server);
+    for (list, most) in before.iter().zip([100, 3, 3, 3, 3]) {
+        assert!(list.to_string().matches('{').count() > most, "there is something of each: {list}");
+    }
+    for speed in [0, 50] {
+        play(&server, &json!({ "kind": "replay", "speed": speed }));
+        if speed > 0 {
+            server.until("it is on its way", |server| {
+                server.get("/api/v1/sources", &server.admin).given()["current"]["flows"].as_u64() > Some(10)
+            });
+            server.send(&Asked::new("DELETE", "/api/v1/source").token(&server.admin)).given();
+        } else {
+            server.until("it is over", has_ended);
+        }
+        let after = settled(&server);
+        for (before, after) in before.iter().zip(&after) {
+            assert!(before == after, "at speed {speed}: {before} {after}");
+        }
+    }
+}
+
+#[test]
+fn the_threat_level_is_that_of_what_is_watched() {
+    let server = Server::start();
+    let threat = |server: &Server| server.get("/api/v1/overview", &server.admin).given()["threat"].clone();
+    let before = threat(&server);
+    assert!(before["level"] != "calm", "{before}");
+    let quiet = fs::read(corpus("benign-backup/capture.pcap.zst")).unwrap();
+    let upload = Asked::new("POST", "/api/v1/uploads").token(&server.admin).form(&[], "quiet.pcap", &quiet);
+    let taken = server.send(&upload);
+    assert_eq!(taken.status, 202, "{taken:?}");
+    let job = taken.json()["id"].clone();
+    play(&server, &json!({ "kind": "replay", "job": job, "speed": 0 }));
+    server.until("nothing of it is alarming", |server| threat(server)["level"] == "calm");
+    let reasons = threat(&server)["reasons"].to_string();
+    assert!(reasons.contains("of what was watched before do not count"), "{reasons}");
+    play(&server, &json!({ "kind": "replay", "speed": 0 }));
+    server.until("it is as it was", |server| threat(server)["level"] == before["level"]);
+}
+
+/// A rule of that number.
+fn write_rule(folder: &Path, number: u8) {
+    let rule = format!(
+        "title: Rule {number}\nid: 8a4e6b1c-2d7f-4c3a-9e5b-00000000000{number}\nlogsource: {{product: zeek, service: conn}}\n\
+         detection:\n  port:\n    id.resp_p: 1{number}\n  condition: port\nlevel: low\n"
+    );
+    fs::write(folder.join(format!("{number}.yml")), rule).unwrap();
+}
+
+#[test]
+fn rules_that_are_read_anew_are_listed_whether_something_is_watched_or_not() {
+    let rules = tempfile::tempdir().unwrap();
+    write_rule(rules.path(), 1);
+    let capture = corpus("first-look/suspicious.pcap");
+    let folder = rules.path().to_str().unwrap();
+    let mut server =
+        Server::bare(&["--replay", capture.to_str().unwrap(), "--no-shipped-signatures", "--signatures", folder]);
+    let made = json!({ "code": server.code, "username": "admin", "password": PASSWORD });
+    server.admin = server.post("/auth/setup", "", &made).given()["token"].as_str().unwrap().to_owned();
+    let listed = |server: &Server| {
+        let rules = server.get("/api/v1/signatures", &server.admin).given();
+        let titles = rules["data"].as_array().unwrap().iter().map(|rule| rule["title"].as_str().unwrap().to_owned());
+        titles.collect::<Vec<_>>()
+    };
+    let reload = |server: &Server| {
+        assert_eq!(server.post("/api/v1/reload", &server.admin, &json!({})).status, 202);
+    };
+    server.until("the first is listed", |server| listed(server) == ["Rule 1"]);
+    write_rule(rules.path(), 2);
+    reload(&server);
+    server.until("the second is listed", |server| listed(server) == ["Rule 1", "Rule 2"]);
+    server.send(&Asked::new("DELETE", "/api/v1/source").token(&server.admin)).given();
+    fs::remove_file(rules.path().join("1.yml")).unwrap();
+    reload(&server);
+    server.until("the first is gone", |server| listed(server) == ["Rule 2"]);
+}
