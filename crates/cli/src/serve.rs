@@ -4,6 +4,7 @@ mod analyse;
 mod fence;
 mod open;
 mod operator;
+mod renew;
 mod run;
 mod tls;
 

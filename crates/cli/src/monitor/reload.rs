@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use lapwing_detect::Anomaly;
-use lapwing_detect::signature::Problem;
+use lapwing_detect::signature::{LoadReport, Problem};
 use lapwing_engine::{Detecting, Scoring, SignatureSettings};
 
 use crate::baseline::read_models;
@@ -18,6 +18,8 @@ pub(crate) struct Reload {
     /// What a baseline taught at the start, which is not learnt anew.
     learnt: Option<Anomaly>,
     scoring: Arc<Scoring>,
+    /// Hears of rules that were read anew.
+    heard: Option<Box<dyn Fn(LoadReport) + Send>>,
 }
 
 impl Reload {
@@ -27,7 +29,12 @@ impl Reload {
         learnt: Option<Anomaly>,
         scoring: Arc<Scoring>,
     ) -> Self {
-        Self { judge: judge.clone(), signatures: signatures.clone(), learnt, scoring }
+        Self { judge: judge.clone(), signatures: signatures.clone(), learnt, scoring, heard: None }
+    }
+
+    /// Tells `heard` of the rules whenever they are read anew.
+    pub(crate) fn heard_by(self, heard: impl Fn(LoadReport) + Send + 'static) -> Self {
+        Self { heard: Some(Box::new(heard)), ..self }
     }
 
     pub(crate) fn reload(&self, detecting: &mut Detecting) {
@@ -48,6 +55,9 @@ impl Reload {
             Ok(Ok(report)) => {
                 report.warnings.iter().for_each(say);
                 eprintln!("lapwing: {} rules read anew", report.rules.len());
+                if let Some(heard) = &self.heard {
+                    heard(report);
+                }
             }
         }
     }

@@ -19,7 +19,7 @@ impl Runner {
         let mut source = Inputs::open(&[PathBuf::from(analysis.path)])?;
         let alerts = AlertConfig::from(&self.input.settings.alert);
         let (mut stage, scoring, report) =
-            Detecting::new(&self.input.local, &self.rules.sources, self.asked_for(analysis.model), alerts);
+            Detecting::new(&self.input.local, &self.current_rules(), self.asked_for(analysis.model), alerts);
         let mut recorder = Recorder::start(Arc::clone(analysis.store), Pressure::Wait, |problem| {
             eprintln!("lapwing: an upload: {problem}");
         });

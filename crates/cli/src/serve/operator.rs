@@ -104,6 +104,7 @@ fn show_seconds(runner: &Runner, over: &AtomicBool) {
     let (never, nothing) = channel::<()>();
     while !over.load(Ordering::Relaxed) {
         runner.show_seconds(&known);
+        runner.renew_unwatched();
         if nothing.recv_timeout(EVERY) == Err(RecvTimeoutError::Disconnected) {
             break;
         }

@@ -235,14 +235,12 @@ impl Runner {
     fn go_through(&self, opened: Opened) -> Result<()> {
         let settings = &self.input.settings;
         let alerts = AlertConfig { simulated: opened.status.simulated, ..AlertConfig::from(&settings.alert) };
-        let rules = self.judge.rules(&settings.signatures).map(|rules| rules.sources);
-        let rules = rules.unwrap_or_else(|error| {
-            eprintln!("lapwing: the rules stay as they were: {}", crate::told(&error));
-            self.rules.sources.clone()
-        });
+        let rules = self.current_rules();
         let (mut detecting, scoring, report) = Detecting::new(&self.input.local, &rules, self.anomalies(), alerts);
         let scoring = Arc::new(scoring);
-        let reload = Reload::new(&self.judge, &settings.signatures, self.learnt.clone(), Arc::clone(&scoring));
+        let (reload, listed) = (self.learnt.clone(), Arc::clone(&self.now));
+        let reload = Reload::new(&self.judge, &settings.signatures, reload, Arc::clone(&scoring))
+            .heard_by(move |report| listed.lock().report = report);
         let goes_on = matches!(opened.status.kind, SourceKind::Interface | SourceKind::Zeek | SourceKind::Eve);
         let pressure = if goes_on { Pressure::LeaveOut } else { Pressure::Wait };
         let kept = Keeping::on(Arc::clone(&self.store), pressure, goes_on.then_some(&mut detecting));
