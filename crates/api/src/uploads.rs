@@ -28,6 +28,9 @@ const KEPT: Duration = Duration::from_secs(7 * 86_400);
 /// All uploads together may take so many times what one may.
 const MOST_TOGETHER: u64 = 8;
 
+/// Uploads of one account that come in at once: fewer than there are places, so that nobody takes all.
+const MOST_OF_ONE: usize = 3;
+
 /// Frames of one capture that are looked at: what unpacks to more is not read to its end.
 const MOST_FRAMES: u64 = 50_000_000;
 
@@ -60,8 +63,8 @@ pub(crate) struct Uploads {
 struct State {
     /// What stops those that wait or are looked at.
     controls: HashMap<String, Arc<Control>>,
-    /// How many come in, each of which may take as much room as one may.
-    coming: usize,
+    /// Who hands in those that come in, each of which may take as much room as one may.
+    coming: Vec<String>,
     open: VecDeque<(String, Arc<Store>)>,
 }
 
@@ -82,12 +85,17 @@ pub(crate) struct Coming {
     uploads: Arc<Uploads>,
     pub(crate) id: String,
     pub(crate) path: PathBuf,
+    by: String,
     has_come: bool,
 }
 
 impl Drop for Coming {
     fn drop(&mut self) {
-        self.uploads.state().coming -= 1;
+        let mut state = self.uploads.state();
+        if let Some(place) = state.coming.iter().position(|by| *by == self.by) {
+            state.coming.swap_remove(place);
+        }
+        drop(state);
         if !self.has_come {
             self.uploads.give_up(&self.id);
         }
@@ -148,17 +156,22 @@ impl Uploads {
     }
 
     /// Makes room for one more: its name, and the file that its bytes go to.
-    pub(crate) fn receive(self: &Arc<Self>) -> Result<Coming, Problem> {
+    pub(crate) fn receive(self: &Arc<Self>, by: &str) -> Result<Coming, Problem> {
         let taken: u64 = self.store.uploads()?.iter().map(|upload| upload.bytes).sum();
         let mut state = self.state();
-        if taken + (state.coming as u64 + 1) * self.most_bytes > MOST_TOGETHER * self.most_bytes {
+        if taken + (state.coming.len() as u64 + 1) * self.most_bytes > MOST_TOGETHER * self.most_bytes {
             return Err(Problem::conflict("the uploads that are kept leave no room; remove some first"));
         }
-        state.coming += 1;
+        if state.coming.iter().filter(|other| *other == by).count() >= MOST_OF_ONE {
+            let detail = format!("you hand in {MOST_OF_ONE} captures already; wait until one has come in");
+            return Err(Problem::too_many(detail, Duration::from_secs(5)));
+        }
+        state.coming.push(by.to_owned());
         drop(state);
         let id = crate::random::hex(8);
         let folder = self.folder.join(&id);
-        let coming = Coming { uploads: Arc::clone(self), id, path: folder.join(CAPTURE), has_come: false };
+        let path = folder.join(CAPTURE);
+        let coming = Coming { uploads: Arc::clone(self), id, path, by: by.to_owned(), has_come: false };
         let made = make_private(&self.folder).and_then(|()| make_private(&folder));
         made.map_err(|error| Problem::unavailable(format!("the upload cannot be kept: {error}")))?;
         Ok(coming)

@@ -1,12 +1,13 @@
 //! Captures that people hand in.
 
-use std::path::Path;
+mod form;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use axum::extract::multipart::{Field, Multipart, MultipartError, MultipartRejection};
+use axum::extract::multipart::{Multipart, MultipartRejection};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use lapwing_detect::packets::Pattern;
@@ -16,8 +17,8 @@ use lapwing_store::{Change, UploadState};
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeMap;
-use tokio::io::AsyncWriteExt;
 
+use self::form::Pace;
 use crate::access::{Access, Caller};
 use crate::auth::Role;
 use crate::extract::{Answer, Named};
@@ -28,14 +29,8 @@ use crate::uploads::Incoming;
 use crate::view::All;
 use crate::view::job::Job;
 
-/// How long the next bytes of an upload may take.
-const PATIENCE: Duration = Duration::from_secs(30);
-
 /// How long Traffic-monitor's upload waits for what is found.
 const LONGEST: Duration = Duration::from_secs(600);
-
-/// Bytes of a field that is no file.
-const MOST_WORDS: usize = 1_024;
 
 pub(super) fn operations() -> Vec<Operation> {
     let (viewer, analyst) = (Access::Role(Role::Viewer), Access::Role(Role::Analyst));
@@ -127,63 +122,12 @@ async fn receive(
     let _room = shared.receiving.try_acquire().map_err(|_| {
         Problem::too_many("others hand in captures just now; try again in a moment", Duration::from_secs(5))
     })?;
-    let coming = shared.blocking(|shared| shared.uploads.receive()).await?;
+    let who = by.clone();
+    let coming = shared.blocking(move |shared| shared.uploads.receive(&who)).await?;
     let mut incoming = Incoming { by, ..Incoming::default() };
-    take_form(form, &coming.path, &mut incoming, shared.uploads.most_bytes()).await?;
+    let pace = Pace::new(form::GRACE, form::LEAST_RATE);
+    form::take(form, pace, &coming.path, &mut incoming, shared.uploads.most_bytes()).await?;
     shared.blocking(move |shared| shared.uploads.submit(coming, incoming)).await
-}
-
-async fn take_form(mut form: Multipart, path: &Path, incoming: &mut Incoming, most: u64) -> Result<(), Problem> {
-    let mut has_file = false;
-    while let Some(field) = in_time(form.next_field()).await? {
-        match field.name().unwrap_or_default() {
-            "file" if has_file => return Err(Problem::bad_request("file: hand in one at a time")),
-            "file" => {
-                has_file = true;
-                incoming.name = field.file_name().unwrap_or("capture").to_owned();
-                incoming.bytes = take_file(field, path, most).await?;
-            }
-            "filter" => incoming.filter = words(field).await?,
-            "model" => incoming.model = words(field).await?,
-            other => return Err(Problem::bad_request(format!("'{other}' is not a field of an upload"))),
-        }
-    }
-    if has_file { Ok(()) } else { Err(Problem::bad_request("file: it is missing")) }
-}
-
-async fn take_file(mut field: Field<'_>, path: &Path, most: u64) -> Result<u64, Problem> {
-    let failed = |error: std::io::Error| Problem::unavailable(format!("the upload cannot be kept: {error}"));
-    let mut file = tokio::fs::File::create(path).await.map_err(failed)?;
-    let mut bytes = 0;
-    while let Some(chunk) = in_time(field.chunk()).await? {
-        bytes += chunk.len() as u64;
-        if bytes > most {
-            let detail = format!("a capture may have {} MiB at most", most >> 20);
-            return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail));
-        }
-        file.write_all(&chunk).await.map_err(failed)?;
-    }
-    file.flush().await.map_err(failed)?;
-    Ok(bytes)
-}
-
-async fn words(mut field: Field<'_>) -> Result<Option<String>, Problem> {
-    let mut bytes = Vec::new();
-    while let Some(chunk) = in_time(field.chunk()).await? {
-        bytes.extend_from_slice(&chunk);
-        if bytes.len() > MOST_WORDS {
-            return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "a field of the form is too long"));
-        }
-    }
-    let text = String::from_utf8(bytes).map_err(|_| Problem::bad_request("a field of the form is no text"))?;
-    Ok(Some(text.trim().to_owned()).filter(|text| !text.is_empty()))
-}
-
-async fn in_time<T>(next: impl Future<Output = Result<T, MultipartError>>) -> Result<T, Problem> {
-    match tokio::time::timeout(PATIENCE, next).await {
-        Ok(read) => read.map_err(|error| Problem::new(error.status(), error.body_text())),
-        Err(_) => Err(Problem::bad_request("the upload did not go on")),
-    }
 }
 
 /// What Traffic-monitor's clients get of an upload.
