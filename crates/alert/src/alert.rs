@@ -61,6 +61,9 @@ pub struct Alert {
     pub explanation: String,
     /// The quantities that decided, against their thresholds.
     pub measured: Vec<Measure>,
+    /// Of a learned model: what made the score, the largest first. Absent where nothing learned decided.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub contributions: Vec<Contribution>,
     /// Flows it rests on, oldest first; at most 16.
     pub evidence: Vec<Evidence>,
     /// `open`, `acknowledged` or `closed`.
@@ -156,6 +159,22 @@ pub struct Measure {
     pub threshold: f64,
 }
 
+/// What one feature has to do with a learned model's score.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Contribution {
+    /// What was measured, in words.
+    pub feature: String,
+    /// What it was, with its unit.
+    pub value: String,
+    /// What it usually is.
+    pub usual: String,
+    /// Its part of what the score is above the usual one, in the unit of the score.
+    pub amount: f32,
+    /// The nearest value with which it would not have alerted, all else equal; absent where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enough: Option<String>,
+}
+
 /// A flow that an alert rests on, with the names by which other tools know it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Evidence {
@@ -177,6 +196,12 @@ pub struct Evidence {
     pub responder: String,
     /// Its port, or ICMP counterpart type or code.
     pub responder_port: u16,
+    /// Packets of both directions, as far as it had come when the alert was revised last; absent where nothing counted them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub packets: Option<u64>,
+    /// IP bytes of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
 }
 
 /// Evidence flows and peers that an alert names at most.
@@ -207,6 +232,7 @@ impl Alert {
             attack: Vec::new(),
             explanation: String::new(),
             measured: Vec::new(),
+            contributions: Vec::new(),
             evidence: Vec::new(),
             status: Status::Open,
             status_by: None,
@@ -241,6 +267,7 @@ impl Alert {
                 if self.simulated { format!("{SIMULATED}{}", detection.title) } else { detection.title.to_string() };
             self.explanation.clone_from(&detection.explanation);
             self.measured = detection.measured.iter().map(Measure::from).collect();
+            self.contributions = detection.contributions.iter().map(Contribution::from).collect();
         }
         self.confidence = self.confidence.max(detection.confidence);
         self.last_seen = self.last_seen.max(detection.last);
@@ -270,6 +297,10 @@ impl Alert {
                 for side in 0..2 {
                     known.packets[side] = known.packets[side].max(flow.packets[side]);
                     known.bytes[side] = known.bytes[side].max(flow.bytes[side]);
+                }
+                let uid = Uid(known.uid).to_string();
+                if let Some(named) = self.evidence.iter_mut().find(|named| named.uid == uid) {
+                    (named.packets, named.bytes) = counted(known);
                 }
             }
         }
@@ -352,6 +383,13 @@ impl From<&lapwing_detect::Measured> for Measure {
     }
 }
 
+impl From<&lapwing_detect::Contribution> for Contribution {
+    fn from(contribution: &lapwing_detect::Contribution) -> Self {
+        let lapwing_detect::Contribution { feature, value, usual, amount, enough } = contribution.clone();
+        Self { feature: feature.to_owned(), value, usual, amount, enough }
+    }
+}
+
 impl Evidence {
     /// Both ends of the flow and its IP protocol number, as it can be found again in a capture; `None` for what no flow of ours is
     /// called.
@@ -371,6 +409,7 @@ impl From<&EvidenceFlow> for Evidence {
     fn from(flow: &EvidenceFlow) -> Self {
         let Endpoint { address: originator, port: originator_port } = flow.originator;
         let Endpoint { address: responder, port: responder_port } = flow.responder;
+        let (packets, bytes) = counted(flow);
         Self {
             uid: Uid(flow.uid).to_string(),
             community_id: CommunityId::of(flow.protocol, flow.originator, flow.responder, flow.one_way, 0).to_string(),
@@ -380,8 +419,16 @@ impl From<&EvidenceFlow> for Evidence {
             originator_port,
             responder: responder.ip().to_string(),
             responder_port,
+            packets,
+            bytes,
         }
     }
+}
+
+/// Packets and IP bytes of both directions. A flow without packets is of a log that does not count them.
+fn counted(flow: &EvidenceFlow) -> (Option<u64>, Option<u64>) {
+    let sum = |[one, other]: [u64; 2]| Some(one.saturating_add(other)).filter(|sum| *sum > 0);
+    sum(flow.packets).map_or((None, None), |packets| (Some(packets), sum(flow.bytes)))
 }
 
 /// The kind; for users' rules that name none, the rule too: two rules have nothing in common but that somebody wrote them.
@@ -465,6 +512,23 @@ mod tests {
     use lapwing_detect::KINDS;
 
     use super::*;
+
+    #[test]
+    fn flows_say_how_far_they_had_come_when_the_alert_was_revised() {
+        let subject = Subject::Host(Address::v4([192, 168, 0, 7]));
+        let detection = |packets: u64| {
+            let mut detection = Detection::new(&KINDS[0], subject, "test", Timestamp::from_micros(1_000));
+            let flow = EvidenceFlow::from(&lapwing_flow::Flow { uid: 7, ..Default::default() });
+            detection.evidence.push(EvidenceFlow { packets: [packets, 1], bytes: [packets * 40, 40], ..flow });
+            detection
+        };
+        let mut alert = Alert::open(&detection(3), false);
+        alert.take_in(&detection(5));
+        alert.take_in(&detection(4));
+        assert_eq!((alert.evidence[0].packets, alert.evidence[0].bytes), (Some(6), Some(240)));
+        let uncounted = EvidenceFlow { packets: [0, 0], bytes: [0, 0], ..alert.flows[0] };
+        assert_eq!(Evidence::from(&uncounted).packets, None);
+    }
 
     #[test]
     fn an_alert_reads_back_as_it_was_written() {

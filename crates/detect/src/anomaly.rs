@@ -24,7 +24,9 @@ use lapwing_flow::Flow;
 use lapwing_learn::Model;
 use lapwing_protocol::{LocalNetworks, transport};
 
-use crate::{ANOMALY, Detection, KindInfo, Measured, Severity, Subject, actor, is_housekeeping, kind_info, target};
+use crate::{
+    ANOMALY, Contribution, Detection, KindInfo, Measured, Severity, Subject, actor, is_housekeeping, kind_info, target,
+};
 
 /// Features that an explanation names.
 const FEATURES_NAMED: usize = 3;
@@ -109,7 +111,8 @@ impl Anomaly {
             value: f64::from(score),
             threshold: f64::from(self.model.threshold()),
         }];
-        detection.explanation = self.explain(flow, row, p);
+        detection.contributions = self.contributions(row);
+        detection.explanation = explain(flow, p, &detection.contributions);
         Some(detection)
     }
 
@@ -121,32 +124,19 @@ impl Anomaly {
         }
     }
 
-    fn explain(&self, flow: &Flow, row: &[f32], p: f64) -> String {
-        let what = match flow.protocol {
-            1 | 58 => format!("ICMP type {}", flow.originator.port),
-            _ => format!("{} port {}", transport(flow.protocol), flow.responder.port),
-        };
-        let mut text = format!("A flow of {what} is unlike the baseline (p = {p:.2e})");
-        let Ok(explanation) = self.model.explain(row) else { return text };
-        let contributions = explanation.by_feature(&self.feature_of_column);
-        let reasons: Vec<String> = contributions
-            .iter()
-            .filter(|contribution| contribution.amount > 0.0)
-            .take(FEATURES_NAMED)
-            .map(|contribution| self.reason(contribution.column, row))
-            .collect();
-        if !reasons.is_empty() {
-            text.push_str(": ");
-            text.push_str(&reasons.join("; "));
-        }
-        if let Some(feature) = contributions.first().map(|contribution| contribution.column)
-            && let Some(other) = self.usual_enough(feature, row)
-        {
-            let value = self.schema.describe(feature, &other);
-            text.push_str(&format!("; had the first of these been about {value}, it would not have alerted"));
-        }
-        text.push('.');
-        text
+    /// What made the score of a row that alerted.
+    fn contributions(&self, row: &[f32]) -> Vec<Contribution> {
+        let Ok(explanation) = self.model.explain(row) else { return Vec::new() };
+        let by_feature = explanation.by_feature(&self.feature_of_column);
+        let largest = by_feature.iter().filter(|contribution| contribution.amount > 0.0).take(FEATURES_NAMED);
+        let named = largest.map(|&lapwing_learn::Contribution { column: feature, amount }| Contribution {
+            feature: self.schema.features[feature].meaning,
+            value: self.schema.describe(feature, row),
+            usual: self.schema.describe(feature, self.model.usual()),
+            amount,
+            enough: self.usual_enough(feature, row).map(|other| self.schema.describe(feature, &other)),
+        });
+        named.collect()
     }
 
     /// The row with another value of `feature`, the nearest with which it would not have alerted.
@@ -162,13 +152,26 @@ impl Anomaly {
         }
         Some(other)
     }
+}
 
-    fn reason(&self, feature: usize, row: &[f32]) -> String {
-        let meaning = self.schema.features[feature].meaning;
-        let value = self.schema.describe(feature, row);
-        let usual = self.schema.describe(feature, self.model.usual());
-        format!("{meaning}: {value} (usually {usual})")
+/// What is unlike the baseline, and what would not have been.
+fn explain(flow: &Flow, p: f64, contributions: &[Contribution]) -> String {
+    let what = match flow.protocol {
+        1 | 58 => format!("ICMP type {}", flow.originator.port),
+        _ => format!("{} port {}", transport(flow.protocol), flow.responder.port),
+    };
+    let mut text = format!("A flow of {what} is unlike the baseline (p = {p:.2e})");
+    let reason =
+        |Contribution { feature, value, usual, .. }: &Contribution| format!("{feature}: {value} (usually {usual})");
+    if let Some(first) = contributions.first() {
+        text.push_str(": ");
+        text.push_str(&contributions.iter().map(reason).collect::<Vec<_>>().join("; "));
+        if let Some(value) = &first.enough {
+            text.push_str(&format!("; had the first of these been about {value}, it would not have alerted"));
+        }
     }
+    text.push('.');
+    text
 }
 
 /// A device that has no address yet (DHCP, duplicate address detection) cannot be named.

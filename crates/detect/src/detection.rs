@@ -99,6 +99,21 @@ pub struct Measured {
     pub threshold: f64,
 }
 
+/// What one feature has to do with a learned model's score.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Contribution {
+    /// What was measured, in words.
+    pub feature: &'static str,
+    /// What it was, with its unit.
+    pub value: String,
+    /// What it is in the usual row.
+    pub usual: String,
+    /// Its part of what the score is above that of the usual row, in the unit of the score.
+    pub amount: f32,
+    /// The nearest value of it with which the row would not have alerted, all else equal, if there is one.
+    pub enough: Option<String>,
+}
+
 /// One detector's claim.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Detection {
@@ -134,6 +149,8 @@ pub struct Detection {
     pub explanation: String,
     /// The quantities that decided, against their thresholds.
     pub measured: Vec<Measured>,
+    /// Of a learned model: what made the score, the largest first.
+    pub contributions: Vec<Contribution>,
 }
 
 impl Detection {
@@ -157,6 +174,7 @@ impl Detection {
             evidence: Vec::new(),
             explanation: String::new(),
             measured: Vec::new(),
+            contributions: Vec::new(),
         }
     }
 }

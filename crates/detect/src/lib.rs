@@ -26,7 +26,7 @@ mod testing;
 
 pub use anomaly::{Anomaly, SchemaMismatch, device_of};
 pub use behaviour::SWEEP_SECONDS;
-pub use detection::{Detection, EvidenceFlow, MAX_EVIDENCE, Measured, Subject};
+pub use detection::{Contribution, Detection, EvidenceFlow, MAX_EVIDENCE, Measured, Subject};
 pub use detector::{Detector, DetectorInfo, Found, Partition, SHARDS, actor, target};
 pub use drift::Drift;
 pub use housekeeping::is_housekeeping;

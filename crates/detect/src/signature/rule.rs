@@ -132,6 +132,7 @@ impl Rule {
             evidence,
             explanation: self.explanation(event, counted, &measured),
             measured,
+            contributions: Vec::new(),
         }
     }
 
