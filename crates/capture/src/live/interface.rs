@@ -2,7 +2,10 @@
 
 use std::fs;
 use std::io;
+use std::net::IpAddr;
 use std::path::Path;
+
+use super::addresses::addresses;
 
 /// An interface of this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +18,8 @@ pub struct InterfaceInfo {
     pub carrier: bool,
     /// Its link-layer address, if it has one.
     pub address: Option<String>,
+    /// Its IP addresses, those of version 4 first.
+    pub ips: Vec<IpAddr>,
     /// Whether it leads back to this machine.
     pub loopback: bool,
     /// Linux's number of its link layer (`ARPHRD_`): 1 is Ethernet.
@@ -31,10 +36,15 @@ pub struct InterfaceInfo {
 /// When the system does not list them.
 pub fn interfaces() -> io::Result<Vec<InterfaceInfo>> {
     let mut found = Vec::new();
+    // Interfaces are worth a list without their addresses.
+    let addresses = addresses().unwrap_or_default();
     for entry in fs::read_dir("/sys/class/net")? {
         let entry = entry?;
         if let (Ok(name), true) = (entry.file_name().into_string(), entry.path().join("flags").exists()) {
-            found.push(info(name, &entry.path()));
+            let mut ips: Vec<IpAddr> =
+                addresses.iter().filter(|(of, _)| *of == name).map(|(_, address)| *address).collect();
+            ips.sort_by_key(IpAddr::is_ipv6);
+            found.push(InterfaceInfo { ips, ..info(name, &entry.path()) });
         }
     }
     found.sort_by(|left, right| left.name.cmp(&right.name));
@@ -51,6 +61,7 @@ fn info(name: String, folder: &Path) -> InterfaceInfo {
         up: flags & libc::IFF_UP != 0,
         carrier: number("carrier") == Some(1),
         address,
+        ips: Vec::new(),
         loopback: flags & libc::IFF_LOOPBACK != 0,
         hardware: number("type").and_then(|number| u16::try_from(number).ok()).unwrap_or(0),
         mtu: number("mtu").and_then(|number| u32::try_from(number).ok()).unwrap_or(0),
