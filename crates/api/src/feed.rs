@@ -100,6 +100,7 @@ const MOST_PLACED: usize = 1_000;
 pub struct Feed {
     state: Arc<Mutex<State>>,
     locate: Option<Arc<Locate>>,
+    simulated: bool,
 }
 
 impl Feed {
@@ -118,6 +119,12 @@ impl Feed {
     #[must_use]
     pub fn locating(locate: impl Fn(IpAddr) -> Option<String> + Send + Sync + 'static) -> Self {
         Self { locate: Some(Arc::new(Box::new(locate))), ..Self::default() }
+    }
+
+    /// A feed of what is made up.
+    #[must_use]
+    pub fn simulated(self) -> Self {
+        Self { simulated: true, ..self }
     }
 
     fn country(&self, host: IpAddr) -> Option<String> {
@@ -304,7 +311,7 @@ impl State {
         }
     }
 
-    fn flow(&mut self, flow: &Flow, country: impl Fn(IpAddr) -> Option<String>) {
+    fn flow(&mut self, flow: &Flow, simulated: bool, country: impl Fn(IpAddr) -> Option<String>) {
         self.flows += 1;
         let packets = flow.orig.packets + flow.resp.packets;
         let bytes = flow.orig.ip_bytes.saturating_add(flow.resp.ip_bytes);
@@ -334,6 +341,7 @@ impl State {
         let mut entry = Entry::new(flow, protocol, packets, bytes);
         let ends = [flow.responder.address, flow.originator.address].map(Address::ip);
         entry.geoip = ends.into_iter().filter(|host| is_public(*host)).find_map(country).map(GeoIp::new);
+        entry.simulated = simulated;
         entry.anomaly_score = self.scores.remove(&flow.uid);
         if let Some((name, severity)) = self.named.get(&flow.uid) {
             entry.mark(name, severity);
@@ -404,6 +412,7 @@ impl Entry {
             anomaly_score: None,
             is_anomaly: false,
             severity: "low",
+            simulated: false,
         }
     }
 
@@ -444,7 +453,7 @@ impl Stage for Feeding<'_> {
         scored.iter().for_each(|scored| state.score(scored));
         for observed in observed {
             if let Observation::FlowEnded(flow) = observed.fact {
-                state.flow(flow, |host| self.feed.country(host));
+                state.flow(flow, self.feed.simulated, |host| self.feed.country(host));
             }
         }
     }

@@ -56,6 +56,8 @@ pub trait Operator: Send + Sync {
     fn analyse(&self, analysis: &Analysis<'_>) -> Result<Findings, Refused>;
     /// The captures that hold the packets of what is watched, as far as any are kept.
     fn captures(&self) -> Vec<PathBuf>;
+    /// The folder that the latest frames of interfaces are kept in, where they are.
+    fn capture_folder(&self) -> Option<PathBuf>;
 }
 
 /// A capture that was handed in.
@@ -124,8 +126,11 @@ pub enum SourceState {
 pub struct SourceStatus {
     /// Of what sort.
     pub kind: SourceKind,
-    /// Interfaces, the capture, or logs.
+    /// Interfaces, or the names of the capture's or the logs' files or folders.
     pub names: Vec<String>,
+    /// Where those files or folders are; told to admins, by `/api/v1/sources` alone.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub paths: Vec<String>,
     /// Only frames that this tcpdump expression takes.
     pub filter: Option<String>,
     /// Whether it goes on.
@@ -150,6 +155,54 @@ pub struct SourceStatus {
     pub method: String,
     /// Names of the models in use.
     pub models: Vec<String>,
+}
+
+impl SourceStatus {
+    /// What everybody may know of it: where files lie on the machine is no viewer's business.
+    #[must_use]
+    pub(crate) fn without_paths(mut self) -> Self {
+        if let Some(detail) = &mut self.detail {
+            for path in &self.paths {
+                *detail = detail.replace(path.as_str(), name_of(path));
+            }
+        }
+        self.paths.clear();
+        self
+    }
+}
+
+impl SignatureView {
+    /// What everybody may know of it: of its file the name.
+    #[must_use]
+    pub(crate) fn without_path(mut self) -> Self {
+        let name = name_of(&self.source).to_owned();
+        for text in [&mut self.id, &mut self.title].into_iter().chain(&mut self.problem) {
+            *text = text.replace(self.source.as_str(), &name);
+        }
+        self.source = name;
+        self
+    }
+}
+
+impl SinkView {
+    /// What everybody may know of it: of a file its name.
+    #[must_use]
+    pub(crate) fn without_path(mut self) -> Self {
+        if self.kind == FILE_SINK {
+            let name = name_of(&self.target).to_owned();
+            self.last_error = self.last_error.map(|error| error.replace(self.target.as_str(), &name));
+            self.target = name;
+        }
+        self
+    }
+}
+
+/// What a receiver is called that is a file.
+const FILE_SINK: &str = "file";
+
+/// The last part of a path.
+fn name_of(path: &str) -> &str {
+    path.trim_end_matches('/').rsplit('/').next().unwrap_or(path)
 }
 
 /// What to watch.
@@ -197,8 +250,12 @@ pub struct InterfaceView {
     pub name: String,
     /// What it is, in words.
     pub description: String,
-    /// Its link-layer or network address, as far as the system tells.
+    /// Its first IPv4 address; null where it has none.
     pub ip: Option<String>,
+    /// All its IP addresses, those of version 4 first.
+    pub addresses: Vec<String>,
+    /// Its link-layer address.
+    pub mac: Option<String>,
     /// Whether it is up.
     pub up: bool,
 }
@@ -292,6 +349,8 @@ pub struct SignatureView {
     pub id: String,
     /// Its title.
     pub title: String,
+    /// The kind of its alerts; null where it is refused.
+    pub kind: Option<String>,
     /// How bad it is if it is right.
     pub severity: String,
     /// The file that it is from.

@@ -41,7 +41,7 @@ pub(crate) async fn publish(shared: Arc<Shared>) {
                 "response_status": ResponseStatus::none(),
                 "second": seconds.last(),
                 "seconds": seconds,
-                "source": shared.operator.source(),
+                "source": shared.operator.source().without_paths(),
                 "threat": overview::threat(shared)?,
             }))
         });

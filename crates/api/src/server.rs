@@ -57,6 +57,10 @@ pub struct Parts {
     pub tap: Tap,
     /// Who watches.
     pub operator: Arc<dyn Operator>,
+    /// All that is watched is made up.
+    pub simulated: bool,
+    /// A folder on the disk that things are kept on, whose free space is told.
+    pub disk: PathBuf,
     /// Where uploads go; it is made when there is one.
     pub uploads: PathBuf,
     /// Bytes of an upload at most.
@@ -106,6 +110,8 @@ impl Server {
             feed: parts.feed,
             tap: parts.tap,
             operator: parts.operator,
+            simulated: parts.simulated,
+            disk: parts.disk,
             uploads,
             payload: parts.payload,
             stream,

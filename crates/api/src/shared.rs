@@ -1,5 +1,6 @@
 //! What every operation can reach.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::body::Bytes;
@@ -25,6 +26,8 @@ pub(crate) struct Shared {
     pub(crate) feed: Feed,
     pub(crate) tap: Tap,
     pub(crate) operator: Arc<dyn Operator>,
+    pub(crate) simulated: bool,
+    pub(crate) disk: PathBuf,
     pub(crate) uploads: Arc<Uploads>,
     pub(crate) payload: Option<usize>,
     pub(crate) stream: Arc<Stream>,
@@ -62,6 +65,11 @@ impl Shared {
         let done = work()?;
         self.accounts.note(change, action, "", detail);
         Ok(done)
+    }
+
+    /// Whether what is watched, or was found in an upload, is made up.
+    pub(crate) fn is_simulated(&self, job: Option<&str>) -> bool {
+        self.simulated && job.is_none_or(str::is_empty)
     }
 
     /// Does what looks at a password.

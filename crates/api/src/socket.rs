@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use lapwing_engine::packets::Subscription;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::timeout;
 
@@ -22,6 +22,7 @@ use crate::problem::Problem;
 use crate::publish::every;
 use crate::routes::{self, overview, sn};
 use crate::shared::Shared;
+use crate::view::packet::seen;
 use crate::view::sn::{AgentStatus, ResponseStatus};
 
 /// How long a client may take for one message.
@@ -179,9 +180,9 @@ impl Client {
             self.send(Message::text(lost.to_string())).await?;
         }
         for packet in taken.packets {
-            let Ok(Value::Object(mut message)) = serde_json::to_value(&*packet) else { continue };
-            message.insert("type".to_owned(), "packet".into());
-            self.send(Message::text(Value::Object(message).to_string())).await?;
+            let Ok(mut message) = seen(&packet) else { continue };
+            message["type"] = "packet".into();
+            self.send(Message::text(message.to_string())).await?;
         }
         Ok(())
     }

@@ -76,6 +76,9 @@ pub(crate) struct Look {
     pub(crate) anomalies: u64,
     /// By the keys of patterns.
     pub(crate) patterns: HashMap<String, u64>,
+    /// They of the packets that stand out; nothing in what an earlier version wrote.
+    #[serde(default)]
+    pub(crate) unusual_patterns: HashMap<String, u64>,
     pub(crate) method: String,
     pub(crate) judging: String,
 }
@@ -260,6 +263,11 @@ impl Uploads {
         self.give_up(id);
     }
 
+    /// Where they are, if there were any.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// What was found in an upload.
     pub(crate) fn store_of(&self, id: &str) -> Result<Arc<Store>, Problem> {
         let upload = self.done(id)?;
@@ -413,11 +421,15 @@ impl Uploads {
 
 impl Look {
     fn of(survey: &Survey) -> Self {
+        let by_key = |counts: &[(Pattern, u64)]| {
+            counts.iter().map(|(pattern, count)| (pattern.key().to_owned(), *count)).collect()
+        };
         Self {
             packets: survey.frames,
             taken: survey.totals.all().packets,
             anomalies: survey.totals.anomalies,
-            patterns: survey.patterns.iter().map(|(pattern, count)| (pattern.key().to_owned(), *count)).collect(),
+            patterns: by_key(&survey.patterns),
+            unusual_patterns: by_key(&survey.unusual_patterns),
             method: survey.judging.method.key().to_owned(),
             judging: survey.judging.text(),
         }
@@ -425,6 +437,10 @@ impl Look {
 
     pub(crate) fn of_pattern(&self, pattern: Pattern) -> u64 {
         self.patterns.get(pattern.key()).copied().unwrap_or_default()
+    }
+
+    pub(crate) fn unusual_of_pattern(&self, pattern: Pattern) -> u64 {
+        self.unusual_patterns.get(pattern.key()).copied().unwrap_or_default()
     }
 }
 

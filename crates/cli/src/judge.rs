@@ -14,10 +14,11 @@ pub(crate) struct JudgeOptions {
     /// Learn what is normal from this trusted capture first; repeatable
     #[arg(long, value_name = "FILE")]
     pub(crate) baseline: Vec<PathBuf>,
-    /// Judge flows by this trained model; repeatable; `monitor` reads it anew at SIGHUP
+    /// Judge flows by this trained model; repeatable; read anew at SIGHUP while watching
     #[arg(long, value_name = "FILE")]
     pub(crate) model: Vec<PathBuf>,
-    /// Signatures (Sigma rules) to use besides the shipped ones: a file or a folder; repeatable; `monitor` reads them anew at SIGHUP
+    /// Signatures (Sigma rules) to use besides the shipped ones: a file or a folder; repeatable; read anew at
+    /// SIGHUP while watching
     #[arg(long, value_name = "DIR")]
     pub(crate) signatures: Vec<PathBuf>,
     /// Do not use the shipped signatures

@@ -9,6 +9,7 @@ mod run;
 mod tls;
 
 use std::hash::{BuildHasher, RandomState};
+use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -17,7 +18,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::{env, fs, thread};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use lapwing_api::auth::Accounts;
 use lapwing_api::{Feed, Parts, Server};
@@ -140,7 +141,8 @@ impl Serve {
         let folder = self.folder(&settings)?;
         let mut locks = Locks::default();
         locks.take(folder.path())?;
-        let listener = TcpListener::bind(settings.listen).with_context(|| format!("--listen {}", settings.listen))?;
+        self.keep_apart(folder.path())?;
+        let listener = listen(settings.listen)?;
         let tls = tls::settled(&settings, self.tls_self_signed.then_some(folder.path()))?;
         let (stop, renew) = monitor::signals()?;
         let opening = Opening::new(self, &mut input, folder.path())?;
@@ -162,6 +164,7 @@ impl Serve {
         let accounts = Arc::new(accounts.telling(|text| eprintln!("lapwing: {text}")));
         let places = input.settings.geo.open().context("[geo]")?;
         let feed = Feed::locating(move |host| places.find(host).and_then(|place| place.country));
+        let feed = if self.simulate { feed.simulated() } else { feed };
         let scheme = if tls.is_some() { "https" } else { "http" };
         let runner = Runner::new(input, &self.judge, Arc::clone(&store), feed.clone(), renew)?;
         let tap = runner.tap.clone();
@@ -172,6 +175,8 @@ impl Serve {
             feed,
             tap,
             operator: Arc::clone(&serving) as _,
+            simulated: self.simulate,
+            disk: if is_server(&place) { folder.path().to_owned() } else { place },
             uploads: folder.path().join("uploads"),
             most_upload: settings.upload_mib.get() << 20,
             payload: settings.payload_bytes.map(|bytes| bytes.get() as usize),
@@ -219,6 +224,20 @@ impl Serve {
         self.replay.is_some() || self.simulate
     }
 
+    /// Keeps what is simulated out of a folder of what is real, and the other way round: flows and devices that are kept do not
+    /// say what they are.
+    fn keep_apart(&self, folder: &Path) -> Result<()> {
+        let mark = folder.join("simulated");
+        match (self.simulate, mark.exists()) {
+            (false, true) => bail!("{}: what is in it was simulated; name another --data-dir", folder.display()),
+            (true, false) if folder.join("store").exists() => {
+                bail!("{}: what is in it is real; name another --data-dir for what is simulated", folder.display())
+            }
+            (true, false) => fs::write(&mark, "").with_context(|| format!("{}: cannot be written", mark.display())),
+            _ => Ok(()),
+        }
+    }
+
     /// Where everything is kept.
     fn folder(&self, settings: &ServeSettings) -> Result<Folder> {
         let passes = self.is_trial();
@@ -244,6 +263,19 @@ fn passing() -> Result<PathBuf> {
     let made = fs::DirBuilder::new().mode(0o700).create(&folder);
     made.with_context(|| format!("{}: cannot be made", folder.display()))?;
     Ok(folder)
+}
+
+/// Binds the address; what is wrong with it is said with what to do.
+fn listen(address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address).map_err(|error| {
+        let advice = match error.kind() {
+            ErrorKind::AddrInUse => "another program serves there: end it, or name another port with --listen",
+            ErrorKind::AddrNotAvailable => "this machine has no such address: name one that it has with --listen",
+            ErrorKind::PermissionDenied => "ports below 1024 take rights: name a higher one with --listen",
+            _ => "name another address with --listen",
+        };
+        anyhow!("{address}: cannot be served: {error}; {advice}")
+    })
 }
 
 /// Makes a folder that is nobody else's, if it is not there.

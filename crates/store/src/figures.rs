@@ -223,6 +223,22 @@ impl Store {
         Ok(open.collect())
     }
 
+    /// When the earliest traffic was of which alerts or roll-ups are kept.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn oldest(&self) -> Result<Option<Timestamp>, StoreError> {
+        let earliest = |sql: &mut dyn Sql, statement: &str| {
+            Ok::<_, StoreError>(rows(sql, statement, &[])?.first().and_then(|row| row.optional_integer(0)))
+        };
+        self.read(|sql| {
+            let alerts = earliest(sql, "SELECT MIN(last_seen) FROM alerts")?.map(Timestamp::from_micros);
+            let minutes = earliest(sql, "SELECT MIN(minute) FROM traffic_minutes")?;
+            let minutes = minutes.map(|minute| Timestamp::from_seconds(minute.saturating_mul(60)));
+            Ok(alerts.into_iter().chain(minutes).min())
+        })
+    }
+
     /// How many devices are kept, and how many of them were first seen at `since` or later.
     ///
     /// # Errors

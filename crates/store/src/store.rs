@@ -170,7 +170,7 @@ impl Store {
     /// What a suppression would hide of the alerts that are there.
     ///
     /// # Errors
-    /// When the database cannot be read.
+    /// [`StoreError::Refused`] when it names nothing, or when the database cannot be read.
     pub fn preview(&self, suppression: &Suppression) -> Result<Preview, StoreError> {
         self.read(|sql| suppressions::preview(sql, suppression, &self.settings.local))
     }

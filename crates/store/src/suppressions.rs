@@ -42,13 +42,19 @@ pub(crate) fn list(sql: &mut dyn Sql) -> Result<Vec<KeptSuppression>, StoreError
     kept.collect()
 }
 
-/// Keeps a suppression, and hides what it matches of the alerts that are there.
-pub(crate) fn add(sql: &mut dyn Sql, suppression: &Suppression, local: &LocalNetworks) -> Result<Preview, StoreError> {
+/// Refuses one that would hide everything.
+fn check(suppression: &Suppression) -> Result<(), StoreError> {
     if suppression.matcher.is_empty() {
         let reason =
             "a suppression that names no device, peer, port, direction, kind or detector would hide every alert";
         return Err(StoreError::Refused(reason.to_owned()));
     }
+    Ok(())
+}
+
+/// Keeps a suppression, and hides what it matches of the alerts that are there.
+pub(crate) fn add(sql: &mut dyn Sql, suppression: &Suppression, local: &LocalNetworks) -> Result<Preview, StoreError> {
+    check(suppression)?;
     let document = serde_json::to_string(suppression).map_err(|error| damaged(&suppression.id, &error))?;
     let values = [suppression.id.as_str().into(), suppression.created.micros().into(), document.into()];
     let statement = "INSERT INTO suppressions (id, created, document) VALUES (?1, ?2, ?3) ON CONFLICT (id) DO NOTHING";
@@ -75,6 +81,7 @@ pub(crate) fn preview(
     suppression: &Suppression,
     local: &LocalNetworks,
 ) -> Result<Preview, StoreError> {
+    check(suppression)?;
     let mut hidden = Preview::default();
     alerts::for_each(sql, &mut |alert| {
         if alert.suppressed_by.is_none() && suppression.hides(&alert, local) {

@@ -9,9 +9,9 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use lapwing_alert::Status;
 use lapwing_capture::expand;
-use lapwing_detect::Severity;
+use lapwing_detect::{KINDS, Severity, kind_info};
 use lapwing_engine::cut_evidence;
-use lapwing_store::{AlertQuery, AuditQuery, Change, TimeRange};
+use lapwing_store::{AlertGroup, AlertQuery, AuditQuery, Change, Store, TimeRange};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -24,7 +24,7 @@ use crate::operation::Operation;
 use crate::problem::Problem;
 use crate::shared::Shared;
 use crate::view::Listed;
-use crate::view::alert::{AlertView, kinds_of};
+use crate::view::alert::{AlertView, attacks, kinds_of};
 
 /// Alerts changed by one request.
 const MOST_CHANGED: usize = 500;
@@ -67,11 +67,11 @@ pub(crate) struct AlertFilter {
     pub(crate) limit: Option<usize>,
     /// What the page before gave as `next`.
     pub(crate) cursor: Option<String>,
-    /// Exactly this severe.
+    /// Exactly this severe: `informational`, `low`, `medium`, `high` or `critical`.
     pub(crate) severity: Option<String>,
     /// This severe or worse.
     pub(crate) min_severity: Option<String>,
-    /// `DDoS`, `Port Scan`, `Brute Force` or `Data Exfiltration`; or a kind.
+    /// `DDoS`, `Port Scan`, `Brute Force` or `Data Exfiltration`; or a kind, or its title.
     pub(crate) attack_type: Option<String>,
     /// Of this kind; several with commas.
     pub(crate) kind: Option<String>,
@@ -94,18 +94,43 @@ pub(crate) struct AlertFilter {
     pub(crate) job: Option<String>,
 }
 
+/// The names that filters take, in the words of their types.
+const SEVERITIES: [&str; 5] = ["informational", "low", "medium", "high", "critical"];
+const STATUSES: [&str; 3] = ["open", "acknowledged", "closed"];
+
 impl AlertFilter {
+    fn kinds(&self) -> impl Iterator<Item = &str> {
+        self.kind.iter().flat_map(|kinds| kinds.split(',')).map(str::trim).filter(|kind| !kind.is_empty())
+    }
+
+    /// Refuses a kind of which there can be no alert: it is neither built in, nor a rule's, nor that of an alert that is kept.
+    pub(crate) fn check(&self, query: &AlertQuery, shared: &Shared, store: &Store) -> Result<(), Problem> {
+        let mut unknown = query.kinds.iter().filter(|kind| kind_info(kind).is_none()).peekable();
+        if unknown.peek().is_none() {
+            return Ok(());
+        }
+        let every = AlertQuery { suppressed: true, ..AlertQuery::default() };
+        let mut own: Vec<String> = shared.operator.signatures().into_iter().filter_map(|rule| rule.kind).collect();
+        own.extend(store.count_alerts(&every, AlertGroup::Kind)?.into_iter().map(|(kind, _)| kind));
+        own.retain(|kind| kind_info(kind).is_none());
+        own.sort_unstable();
+        own.dedup();
+        let Some(unknown) = unknown.find(|kind| !own.contains(kind)) else { return Ok(()) };
+        let kinds =
+            KINDS.iter().map(|kind| kind.name).chain(own.iter().map(String::as_str)).collect::<Vec<_>>().join(", ");
+        Err(Problem::bad_request(match self.kinds().any(|kind| kind == unknown) {
+            true => format!("kind: '{unknown}' is not known; it is one of {kinds}"),
+            false => format!("attack_type: '{unknown}' is not known; it is one of {}, or a kind: {kinds}", attacks()),
+        }))
+    }
+
     pub(crate) fn query(&self) -> Result<AlertQuery, Problem> {
         let severity = |field, text: &Option<String>| {
-            named(field, text.as_deref(), |name| Severity::from_name(&name.to_lowercase()))
+            named(field, text.as_deref(), |name| Severity::from_name(&name.to_lowercase()), &SEVERITIES)
         };
-        let mut kinds: Vec<String> =
-            self.kind.iter().flat_map(|kinds| kinds.split(',')).map(ToOwned::to_owned).collect();
+        let mut kinds: Vec<String> = self.kinds().map(ToOwned::to_owned).collect();
         if let Some(attack) = self.attack_type.as_deref().filter(|attack| !attack.is_empty()) {
-            match kinds_of(attack) {
-                Some(of_attack) => kinds.extend(of_attack.iter().map(|&kind| kind.to_owned())),
-                None => kinds.push(attack.to_owned()),
-            }
+            kinds.extend(kinds_of(attack));
         }
         let from = moment("since", self.since.as_deref())?;
         let until = moment("until", self.until.as_deref())?;
@@ -116,7 +141,7 @@ impl AlertFilter {
             kinds,
             severity: severity("min_severity", &self.min_severity)?,
             severities: severity("severity", &self.severity)?.into_iter().collect(),
-            status: named("status", self.status.as_deref(), Status::from_name)?,
+            status: named("status", self.status.as_deref(), Status::from_name, &STATUSES)?,
             text: self.text.clone().filter(|text| !text.is_empty()),
             suppressed: self.suppressed.unwrap_or(false),
             limit: Some(limit(self.limit, 50, 500)?),
@@ -129,7 +154,9 @@ impl AlertFilter {
 async fn list(State(shared): State<Arc<Shared>>, Params(filter): Params<AlertFilter>) -> Answer<Listed<AlertView>> {
     let query = filter.query()?;
     let found = shared.blocking(move |shared| {
-        let page = shared.kept(filter.job.as_deref())?.alerts(&query)?;
+        let store = shared.kept(filter.job.as_deref())?;
+        filter.check(&query, shared, &store)?;
+        let page = store.alerts(&query)?;
         let next = page.next.map(|cursor| cursor.to_string());
         Ok(Listed::new(page.items.into_iter().map(AlertView::new).collect(), next))
     });

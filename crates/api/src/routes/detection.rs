@@ -49,8 +49,13 @@ async fn models(State(shared): State<Arc<Shared>>) -> Answer<All<ModelView>> {
     shared.blocking(|shared| Ok(All { data: shared.operator.models() })).await.map(Json)
 }
 
-async fn signatures(State(shared): State<Arc<Shared>>) -> Answer<All<SignatureView>> {
-    shared.blocking(|shared| Ok(All { data: shared.operator.signatures() })).await.map(Json)
+async fn signatures(State(shared): State<Arc<Shared>>, Caller(caller): Caller) -> Answer<All<SignatureView>> {
+    let found = shared.blocking(move |shared| {
+        let rules = shared.operator.signatures();
+        let is_admin = caller.role == Role::Admin;
+        Ok(All { data: if is_admin { rules } else { rules.into_iter().map(SignatureView::without_path).collect() } })
+    });
+    found.await.map(Json)
 }
 
 async fn judge(

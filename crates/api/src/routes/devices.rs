@@ -5,10 +5,13 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use lapwing_detect::Severity;
-use lapwing_store::{AlertQuery, Change, DeviceAlerts, DeviceQuery, DeviceRecord, DeviceWords, StoreError, TimeRange};
+use lapwing_store::{
+    AlertQuery, Change, DeviceAlerts, DeviceQuery, DeviceRecord, DeviceWords, Store, StoreError, TimeRange,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::alerts::OfJob;
 use super::{after, limit};
 use crate::access::{Access, Caller};
 use crate::auth::Role;
@@ -31,6 +34,7 @@ pub(super) fn operations() -> Vec<Operation> {
             .shared()
             .problem(404),
         Operation::get("/api/v1/devices/{id}", viewer, "One device, with what is normal for it and what is not", show)
+            .query::<OfJob>()
             .gives::<DevicePage>(200),
         Operation::patch("/api/v1/devices/{id}", analyst, "Name a device, or note something about it", describe)
             .takes::<Words>()
@@ -69,14 +73,16 @@ struct DeviceView {
     open_alerts: u64,
     /// The worst of them.
     worst: Option<&'static str>,
+    /// Whether it is made up: `serve --simulate`.
+    simulated: bool,
 }
 
 impl DeviceView {
-    fn new(record: DeviceRecord, alerts: DeviceAlerts) -> Self {
+    fn new(record: DeviceRecord, alerts: DeviceAlerts, simulated: bool) -> Self {
         let DeviceAlerts { open, worst } = alerts;
         let name = |name: Option<String>| name.filter(|name| !name.is_empty());
         let record = DeviceRecord { name: name(record.name), note: name(record.note), memory: None, ..record };
-        Self { record, open_alerts: open, worst: worst.map(Severity::as_str) }
+        Self { record, open_alerts: open, worst: worst.map(Severity::as_str), simulated }
     }
 }
 
@@ -105,36 +111,39 @@ async fn list(State(shared): State<Arc<Shared>>, Params(filter): Params<DeviceFi
         let store = shared.kept(filter.job.as_deref())?;
         let page = store.devices(&query)?;
         let alerts = store.alerts_of_devices(&page.items)?;
-        let devices = page.items.into_iter().zip(alerts).map(|(record, alerts)| DeviceView::new(record, alerts));
+        let simulated = shared.is_simulated(filter.job.as_deref());
+        let view = |(record, alerts)| DeviceView::new(record, alerts, simulated);
+        let devices = page.items.into_iter().zip(alerts).map(view);
         Ok(Listed::new(devices.collect(), page.next.map(|cursor| cursor.to_string())))
     });
     found.await.map(Json)
 }
 
-fn view(shared: &Shared, record: DeviceRecord) -> Result<DeviceView, Problem> {
-    let alerts = shared.store.alerts_of_devices(std::slice::from_ref(&record))?.pop();
-    Ok(DeviceView::new(record, alerts.unwrap_or_default()))
+fn view(store: &Store, record: DeviceRecord, simulated: bool) -> Result<DeviceView, Problem> {
+    let alerts = store.alerts_of_devices(std::slice::from_ref(&record))?.pop();
+    Ok(DeviceView::new(record, alerts.unwrap_or_default(), simulated))
 }
 
 /// The device of that id, or the one that had that address last: alerts name devices so.
-fn device(shared: &Shared, id: &str) -> Result<DeviceRecord, Problem> {
-    match shared.store.device(id) {
+fn device(store: &Store, id: &str) -> Result<DeviceRecord, Problem> {
+    match store.device(id) {
         Err(StoreError::NotFound { what, id }) => {
             let query = DeviceQuery { device: Some(id.clone()), limit: Some(1), ..DeviceQuery::default() };
-            let found = shared.store.devices(&query)?.items.pop();
+            let found = store.devices(&query)?.items.pop();
             Ok(found.ok_or(StoreError::NotFound { what, id })?)
         }
         found => Ok(found?),
     }
 }
 
-async fn show(State(shared): State<Arc<Shared>>, Named(id): Named) -> Answer<DevicePage> {
+async fn show(State(shared): State<Arc<Shared>>, Named(id): Named, Params(of): Params<OfJob>) -> Answer<DevicePage> {
     let found = shared.blocking(move |shared| {
-        let record = device(shared, &id)?;
+        let store = shared.kept(of.name())?;
+        let record = device(&store, &id)?;
         let mut alerts = Vec::new();
         for address in record.addresses.iter().chain([&record.id]) {
             let query = AlertQuery { device: Some(address.clone()), limit: Some(MOST_ALERTS), ..AlertQuery::default() };
-            alerts.extend(shared.store.alerts(&query)?.items);
+            alerts.extend(store.alerts(&query)?.items);
         }
         alerts.sort_by(|left, right| right.last_seen.cmp(&left.last_seen).then_with(|| left.id.cmp(&right.id)));
         alerts.dedup_by(|left, right| left.id == right.id);
@@ -143,7 +152,7 @@ async fn show(State(shared): State<Arc<Shared>>, Named(id): Named) -> Answer<Dev
         let is_unusual = |kind: &str| kind.starts_with("new-") || unusual.contains(&kind);
         let deviations = alerts.iter().filter(|alert| is_unusual(&alert.kind));
         let deviations = deviations.map(|alert| format!("{}: {}", alert.title, alert.explanation)).collect();
-        let device = view(shared, record)?;
+        let device = view(&store, record, shared.is_simulated(of.name()))?;
         Ok(DevicePage { device, alerts: alerts.into_iter().map(AlertView::new).collect(), deviations })
     });
     found.await.map(Json)
@@ -172,9 +181,9 @@ async fn describe(
     let described = shared.blocking(move |shared| {
         let change = Change { who: &caller.username, at: crate::clock::now() };
         let words = DeviceWords { name: words.name.as_deref(), note: words.note.as_deref() };
-        let known = device(shared, &id)?.id;
+        let known = device(&shared.store, &id)?.id;
         let record = shared.store.describe_device(&known, words, change)?;
-        view(shared, record)
+        view(&shared.store, record, shared.simulated)
     });
     described.await.map(Json)
 }

@@ -1,20 +1,18 @@
 //! Flows and packets.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
 use lapwing_store::{FlowQuery, FlowRow, TimeRange};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-use super::{after, limit};
+use super::{after, host, limit};
 use crate::access::Access;
 use crate::auth::Role;
 use crate::extract::{Answer, Params, moment};
 use crate::operation::Operation;
-use crate::problem::Problem;
 use crate::shared::Shared;
 use crate::view::Listed;
 
@@ -22,7 +20,7 @@ pub(super) fn operations() -> Vec<Operation> {
     let viewer = Access::Role(Role::Viewer);
     [Operation::get("/api/v1/flows", viewer, "Flows that ended, in Zeek's columns, the latest first", list)
         .query::<FlowFilter>()
-        .gives::<Listed<FlowRow>>(200)
+        .gives::<Listed<FlowView>>(200)
         .shared()
         .problem(404)]
     .map(|operation| operation.tag("Traffic"))
@@ -62,11 +60,16 @@ struct FlowFilter {
     job: Option<String>,
 }
 
-fn host(text: &str) -> Result<IpAddr, Problem> {
-    text.parse().map_err(|_| Problem::bad_request(format!("host: '{text}' is no address, such as 192.168.7.20")))
+/// A flow that ended.
+#[derive(Serialize, JsonSchema)]
+struct FlowView {
+    #[serde(flatten)]
+    row: FlowRow,
+    /// Whether it is made up: `serve --simulate`.
+    simulated: bool,
 }
 
-async fn list(State(shared): State<Arc<Shared>>, Params(filter): Params<FlowFilter>) -> Answer<Listed<FlowRow>> {
+async fn list(State(shared): State<Arc<Shared>>, Params(filter): Params<FlowFilter>) -> Answer<Listed<FlowView>> {
     let set = |text: Option<String>| text.filter(|text| !text.is_empty());
     let from = moment("since", filter.since.as_deref())?;
     let until = moment("until", filter.until.as_deref())?;
@@ -85,7 +88,9 @@ async fn list(State(shared): State<Arc<Shared>>, Params(filter): Params<FlowFilt
     };
     let found = shared.blocking(move |shared| {
         let page = shared.kept(filter.job.as_deref())?.flows(&query)?;
-        Ok(Listed::new(page.items, page.next.map(|cursor| cursor.to_string())))
+        let simulated = shared.is_simulated(filter.job.as_deref());
+        let flows = page.items.into_iter().map(|row| FlowView { row, simulated }).collect();
+        Ok(Listed::new(flows, page.next.map(|cursor| cursor.to_string())))
     });
     found.await.map(Json)
 }

@@ -11,9 +11,12 @@ pub(crate) mod packets;
 pub(crate) mod sn;
 mod sources;
 mod statistics;
+mod storage;
 mod suppressions;
 mod system;
 mod uploads;
+
+use std::net::IpAddr;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -37,6 +40,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         detection::operations(),
         sources::operations(),
         system::operations(),
+        storage::operations(),
         sn::operations(),
     ]
     .into_iter()
@@ -64,8 +68,16 @@ pub(crate) fn limit(asked: Option<usize>, default: usize, most: usize) -> Result
 
 /// The part of a list behind a page; `None` begins at its front.
 pub(crate) fn after(cursor: Option<&str>) -> Result<Option<lapwing_store::Cursor>, Problem> {
-    let parse = |text: &str| text.parse().map_err(|_| Problem::bad_request("cursor: give back what `next` said"));
-    cursor.map(parse).transpose()
+    cursor.map(|text| text.parse().map_err(|_| not_a_cursor())).transpose()
+}
+
+fn not_a_cursor() -> Problem {
+    Problem::bad_request("cursor: give back what `next` said")
+}
+
+/// An address that somebody looks for.
+fn host(text: &str) -> Result<IpAddr, Problem> {
+    text.parse().map_err(|_| Problem::bad_request(format!("host: '{text}' is no address, such as 192.168.7.20")))
 }
 
 /// A name among those known.
@@ -73,7 +85,10 @@ pub(crate) fn named<T>(
     field: &str,
     text: Option<&str>,
     find: impl Fn(&str) -> Option<T>,
+    known: &[&str],
 ) -> Result<Option<T>, Problem> {
     let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(None) };
-    find(text).map(Some).ok_or_else(|| Problem::bad_request(format!("{field}: '{text}' is not known")))
+    find(text).map(Some).ok_or_else(|| {
+        Problem::bad_request(format!("{field}: '{text}' is not known; it is one of {}", known.join(", ")))
+    })
 }

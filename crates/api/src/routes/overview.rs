@@ -1,5 +1,6 @@
 //! What happens now, at a glance.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Json;
@@ -112,6 +113,8 @@ struct TopTalker {
     host: String,
     /// What people call it.
     name: Option<String>,
+    /// What `/api/v1/devices/{id}` finds it by, of a host of the local networks; null of others, which are no devices.
+    device: Option<String>,
     /// Bytes of flows that it began.
     bytes: u64,
     /// Packets of them.
@@ -223,12 +226,13 @@ fn judge(shared: &Shared, all: &[OpenAlerts]) -> Result<Threat, Problem> {
         Some(Severity::Critical) => "critical",
     };
     let title = |kind| lapwing_detect::kind_info(kind).map_or(kind, |info| info.title);
+    let of = if shared.simulated { " simulated" } else { "" };
     let mut reasons: Vec<String> = open
         .iter()
         .take(5)
         .map(|OpenAlerts { severity, kind, count }| match count {
-            1 => format!("1 open alert, {severity}: {}", title(kind)),
-            count => format!("{count} open alerts, {severity}: {}", title(kind)),
+            1 => format!("1{of} open alert, {severity}: {}", title(kind)),
+            count => format!("{count}{of} open alerts, {severity}: {}", title(kind)),
         })
         .collect();
     match others {
@@ -249,14 +253,17 @@ pub(crate) fn build(shared: &Shared) -> Result<Overview, Problem> {
     let seconds = shared.feed.last_seconds(MOST_SECONDS);
     let whole = &seconds[..seconds.len().saturating_sub(1)];
     let recent = &whole[whole.len().saturating_sub(RATE_SECONDS)..];
-    let source = shared.operator.source();
+    let source = shared.operator.source().without_paths();
     let is_running = source.state == SourceState::Running;
     let mean = |of: fn(&Second) -> u64| {
         let sum: u64 = recent.iter().filter(|_| is_running).map(of).sum();
         sum as f64 / recent.len().max(1) as f64
     };
+    let local = shared.store.local();
+    let is_local = |host: &str| host.parse::<IpAddr>().is_ok_and(|ip| local.contains(ip.into()));
     let talkers = shared.feed.top_hosts(8).into_iter().map(|host| TopTalker {
         name: names.get(&host.ip).cloned(),
+        device: is_local(&host.ip).then(|| host.ip.clone()),
         threat: open.iter().any(|alert| alert.device == host.ip),
         bytes: host.bytes,
         packets: host.packets,

@@ -1,6 +1,5 @@
 //! Packets, and what they look like.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Json;
@@ -11,13 +10,14 @@ use lapwing_engine::packets::{PacketQuery, PacketRecord};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{limit, named};
+use super::{host, limit, named, not_a_cursor};
 use crate::access::Access;
 use crate::auth::Role;
 use crate::extract::{Answer, Params};
 use crate::operation::Operation;
 use crate::problem::Problem;
 use crate::shared::Shared;
+use crate::view::packet::PatternView;
 use crate::view::{All, Listed};
 
 pub(super) fn operations() -> Vec<Operation> {
@@ -33,7 +33,7 @@ pub(super) fn operations() -> Vec<Operation> {
         .gives::<Listed<PacketRecord>>(200),
         Operation::get("/api/v1/patterns", viewer, "What packets look like, and how many look so", patterns)
             .query::<OfJob>()
-            .gives::<All<PatternView>>(200),
+            .gives::<All<PatternCount>>(200),
     ]
     .map(|operation| operation.tag("Traffic").problem(404))
     .into()
@@ -70,14 +70,14 @@ pub(crate) fn filter(text: Option<&str>) -> Result<Option<Filter>, Problem> {
 async fn list(State(shared): State<Arc<Shared>>, Params(asked): Params<PacketFilter>) -> Answer<Listed<PacketRecord>> {
     let query = PacketQuery {
         filter: filter(asked.filter.as_deref())?,
-        host: named("host", asked.host.as_deref(), |text| text.parse::<IpAddr>().ok())?,
-        pattern: named("pattern", asked.pattern.as_deref(), Pattern::from_key)?,
+        host: asked.host.as_deref().filter(|text| !text.is_empty()).map(host).transpose()?,
+        pattern: named("pattern", asked.pattern.as_deref(), Pattern::from_key, &Pattern::ALL.map(Pattern::key))?,
         only_anomalies: asked.anomalies.unwrap_or(false),
         limit: limit(asked.limit, 200, 1_000)?,
         payload: shared.payload,
     };
-    let place = |text: &str| text.parse::<u64>().ok();
-    let cursor = named("cursor", asked.cursor.as_deref(), place)?;
+    let cursor = asked.cursor.as_deref().filter(|text| !text.is_empty());
+    let cursor = cursor.map(str::parse::<u64>).transpose().map_err(|_| not_a_cursor())?;
     let job = asked.job.filter(|job| !job.is_empty());
     let page = match job {
         None => shared.blocking(move |shared| Ok(shared.tap.packets(&query, cursor))).await?,
@@ -99,20 +99,14 @@ struct OfJob {
 
 /// What packets look like, and how many look so.
 #[derive(Serialize, JsonSchema)]
-struct PatternView {
-    /// Its name in filters.
-    key: &'static str,
-    /// As a picture.
-    emoji: &'static str,
-    /// Its name.
-    name: &'static str,
-    /// What it means.
-    description: &'static str,
+struct PatternCount {
+    #[serde(flatten)]
+    pattern: PatternView,
     /// How many packets look so.
     count: u64,
 }
 
-async fn patterns(State(shared): State<Arc<Shared>>, Params(asked): Params<OfJob>) -> Answer<All<PatternView>> {
+async fn patterns(State(shared): State<Arc<Shared>>, Params(asked): Params<OfJob>) -> Answer<All<PatternCount>> {
     let found = shared.blocking(move |shared| {
         let counts = match asked.job.filter(|job| !job.is_empty()) {
             None => shared.tap.patterns(),
@@ -121,13 +115,7 @@ async fn patterns(State(shared): State<Arc<Shared>>, Params(asked): Params<OfJob
                 Pattern::ALL.map(|pattern| (pattern, look.of_pattern(pattern))).into()
             }
         };
-        let view = |(pattern, count): (Pattern, u64)| PatternView {
-            key: pattern.key(),
-            emoji: pattern.emoji(),
-            name: pattern.name(),
-            description: pattern.description(),
-            count,
-        };
+        let view = |(pattern, count): (Pattern, u64)| PatternCount { pattern: pattern.into(), count };
         Ok(All { data: counts.into_iter().map(view).collect() })
     });
     found.await.map(Json)

@@ -176,7 +176,7 @@ struct Interface {
     name: String,
     /// What it is, in words.
     description: String,
-    /// Its address, as far as the system tells.
+    /// Its first IPv4 address; null where it has none.
     ip: Option<String>,
 }
 

@@ -27,7 +27,13 @@ pub(super) fn operations() -> Vec<Operation> {
             .problem(409),
         Operation::delete("/api/v1/source", admin, "Stop watching", stop).gives::<SourceStatus>(200),
         Operation::get("/api/v1/coverage", viewer, "What was and was not seen", coverage).gives::<Coverage>(200),
-        Operation::get("/api/v1/sinks", viewer, "The receivers of alerts", sinks).gives::<All<SinkView>>(200),
+        Operation::get(
+            "/api/v1/sinks",
+            viewer,
+            "The receivers of alerts; where files lie is told to admins alone",
+            sinks,
+        )
+        .gives::<All<SinkView>>(200),
     ]
     .map(|operation| operation.tag("Sources"))
     .into()
@@ -44,10 +50,12 @@ struct Sources {
     methods: Vec<MethodView>,
 }
 
-async fn list(State(shared): State<Arc<Shared>>) -> Answer<Sources> {
-    let found = shared.blocking(|shared| {
+async fn list(State(shared): State<Arc<Shared>>, Caller(caller): Caller) -> Answer<Sources> {
+    let found = shared.blocking(move |shared| {
         let operator = &shared.operator;
-        Ok(Sources { current: operator.source(), interfaces: operator.interfaces(), methods: operator.methods() })
+        let source = operator.source();
+        let current = if caller.role == Role::Admin { source } else { source.without_paths() };
+        Ok(Sources { current, interfaces: operator.interfaces(), methods: operator.methods() })
     });
     found.await.map(Json)
 }
@@ -96,6 +104,11 @@ async fn coverage(State(shared): State<Arc<Shared>>) -> Answer<Coverage> {
     shared.blocking(|shared| Ok(shared.operator.coverage())).await.map(Json)
 }
 
-async fn sinks(State(shared): State<Arc<Shared>>) -> Answer<All<SinkView>> {
-    shared.blocking(|shared| Ok(All { data: shared.operator.sinks() })).await.map(Json)
+async fn sinks(State(shared): State<Arc<Shared>>, Caller(caller): Caller) -> Answer<All<SinkView>> {
+    let found = shared.blocking(move |shared| {
+        let sinks = shared.operator.sinks();
+        let is_admin = caller.role == Role::Admin;
+        Ok(All { data: if is_admin { sinks } else { sinks.into_iter().map(SinkView::without_path).collect() } })
+    });
+    found.await.map(Json)
 }

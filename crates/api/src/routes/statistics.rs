@@ -195,8 +195,11 @@ struct Count {
     count: u64,
 }
 
+/// What alerts are counted by.
+const GROUPS: [&str; 5] = ["kind", "severity", "device", "attack", "status"];
+
 async fn counts(State(shared): State<Arc<Shared>>, Params(asked): Params<Grouped>) -> Answer<All<Count>> {
-    let group = super::named("group", Some(&asked.group), AlertGroup::from_name)?
+    let group = super::named("group", Some(&asked.group), AlertGroup::from_name, &GROUPS)?
         .ok_or_else(|| Problem::bad_request("group: say by what"))?;
     let filter = AlertFilter {
         since: asked.since,
@@ -210,7 +213,9 @@ async fn counts(State(shared): State<Arc<Shared>>, Params(asked): Params<Grouped
     };
     let query = filter.query()?;
     let found = shared.blocking(move |shared| {
-        let counted = shared.kept(asked.job.as_deref())?.count_alerts(&query, group)?;
+        let store = shared.kept(asked.job.as_deref())?;
+        filter.check(&query, shared, &store)?;
+        let counted = store.count_alerts(&query, group)?;
         Ok(All { data: counted.into_iter().map(|(name, count)| Count { name, count }).collect() })
     });
     found.await.map(Json)

@@ -44,8 +44,6 @@ pub(super) fn operations() -> Vec<Operation> {
         Operation::get("/api/v1/audit", admin, "Who changed what, the latest first", audit)
             .query::<AuditFilter>()
             .gives::<Listed<AuditEntry>>(200),
-        Operation::get("/api/v1/storage", viewer, "What is kept, and how much room it takes", storage)
-            .gives::<Storage>(200),
         Operation::get("/api/v1/configuration", admin, "The settings in force, without secrets", configuration)
             .gives::<Configuration>(200),
         Operation::post("/api/v1/reload", admin, "Read rules, models and suppressions anew", reload)
@@ -290,36 +288,6 @@ async fn audit(State(shared): State<Arc<Shared>>, Params(filter): Params<AuditFi
     let found = shared.blocking(move |shared| {
         let page = shared.store.audit(&query)?;
         Ok(Listed::new(page.items, page.next.map(|cursor| cursor.to_string())))
-    });
-    found.await.map(Json)
-}
-
-/// What is kept.
-#[derive(Serialize, JsonSchema)]
-struct Storage {
-    /// Bytes that it takes.
-    bytes: u64,
-    /// Bytes that it may take.
-    limit_bytes: Option<u64>,
-    /// Days that flows are kept.
-    limit_days: Option<u64>,
-    /// Alerts that are kept.
-    alerts: u64,
-    /// Devices that are kept.
-    devices: u64,
-}
-
-async fn storage(State(shared): State<Arc<Shared>>) -> Answer<Storage> {
-    let found = shared.blocking(|shared| {
-        let keep = shared.store.keep();
-        let (devices, _) = shared.store.count_devices(None)?;
-        Ok(Storage {
-            bytes: shared.store.size()?,
-            limit_bytes: keep.bytes,
-            limit_days: keep.flows.map(|age| age.as_secs() / 86_400),
-            alerts: shared.store.total_alerts()?,
-            devices,
-        })
     });
     found.await.map(Json)
 }

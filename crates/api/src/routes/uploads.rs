@@ -12,7 +12,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use lapwing_detect::packets::Pattern;
 use lapwing_engine::Control;
-use lapwing_engine::packets::{PacketQuery, PacketRecord, Survey};
+use lapwing_engine::packets::{PacketQuery, Survey};
 use lapwing_store::{Change, UploadState};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -28,6 +28,7 @@ use crate::shared::Shared;
 use crate::uploads::Incoming;
 use crate::view::All;
 use crate::view::job::Job;
+use crate::view::packet::{PatternView, Seen};
 
 /// How long Traffic-monitor's upload waits for what is found.
 const LONGEST: Duration = Duration::from_secs(600);
@@ -139,13 +140,13 @@ struct Uploaded {
     total_packets: u64,
     /// Packets that follow here.
     packets_count: usize,
-    /// Packets that stand out.
+    /// Packets whose `is_anomaly` is true.
     anomaly_count: u64,
     /// The first thousand of them.
     anomalies: Vec<Seen>,
     /// The first thousand packets that the filter takes.
     packets: Vec<Seen>,
-    /// What the packets look like, by emoji.
+    /// What the packets look like whose `is_anomaly` is true, by emoji.
     patterns: BTreeMap<&'static str, PatternCount>,
     /// The filter.
     filter_applied: Option<String>,
@@ -155,26 +156,6 @@ struct Uploaded {
     job: String,
 }
 
-/// A packet as Traffic-monitor shows it.
-#[derive(Serialize, JsonSchema)]
-struct Seen {
-    #[serde(flatten)]
-    packet: PacketRecord,
-    /// What its sender's last packets look like.
-    pattern: Option<PatternView>,
-}
-
-/// What packets look like.
-#[derive(Serialize, JsonSchema)]
-struct PatternView {
-    /// As a picture.
-    emoji: &'static str,
-    /// Its name.
-    name: &'static str,
-    /// What it means.
-    description: &'static str,
-}
-
 /// How many packets look so.
 #[derive(Serialize, JsonSchema)]
 struct PatternCount {
@@ -182,19 +163,6 @@ struct PatternCount {
     view: PatternView,
     /// How many.
     count: u64,
-}
-
-impl From<Pattern> for PatternView {
-    fn from(pattern: Pattern) -> Self {
-        Self { emoji: pattern.emoji(), name: pattern.name(), description: pattern.description() }
-    }
-}
-
-impl From<PacketRecord> for Seen {
-    fn from(mut packet: PacketRecord) -> Self {
-        let pattern = packet.pattern.take().map(PatternView::from);
-        Self { packet, pattern }
-    }
 }
 
 async fn upload_pcap(
@@ -228,13 +196,15 @@ async fn upload_pcap(
 fn uploaded(shared: &Shared, id: &str, job: Job, control: &Control) -> Result<Uploaded, Problem> {
     let look = shared.uploads.look(id)?;
     let read = |only_anomalies| {
-        let query = PacketQuery { limit: Survey::PACKETS, only_anomalies, ..PacketQuery::default() };
+        let query =
+            PacketQuery { limit: Survey::PACKETS, only_anomalies, payload: shared.payload, ..PacketQuery::default() };
         let page = shared.uploads.packets(id, &query, 0, control)?;
         Ok::<Vec<Seen>, Problem>(page.packets.into_iter().map(Seen::from).collect())
     };
     let packets = read(false)?;
-    let count =
-        |pattern: Pattern| (pattern.emoji(), PatternCount { view: pattern.into(), count: look.of_pattern(pattern) });
+    let count = |pattern: Pattern| {
+        (pattern.emoji(), PatternCount { view: pattern.into(), count: look.unusual_of_pattern(pattern) })
+    };
     Ok(Uploaded {
         success: true,
         total_packets: look.packets,

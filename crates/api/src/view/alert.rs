@@ -1,6 +1,6 @@
 //! An alert as the API shows it.
 
-use lapwing_alert::{Alert, Place};
+use lapwing_alert::{Alert, Evidence, Place};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -21,9 +21,10 @@ pub(crate) struct AlertView {
     attack_type: String,
     /// The model's score, of an anomaly.
     anomaly_score: Option<f64>,
-    /// Bytes of the flows it rests on, as far as they were counted.
+    /// IP bytes of the flows that `evidence` names, as far as they had come when it was revised last; null where one of them was
+    /// not counted, or none is named.
     bytes: Option<u64>,
-    /// Packets of them.
+    /// Packets of them, likewise.
     packets: Option<u64>,
     /// Where the outside host is, as far as a database tells.
     geoip: Option<GeoIp>,
@@ -62,12 +63,10 @@ impl AlertView {
         let dst_port = flow.map(|flow| flow.responder_port).filter(|port| *port > 0);
         let scored = |measure: &&lapwing_alert::Measure| measure.name.contains("score");
         let anomaly_score = alert.measured.iter().find(scored).map(|measure| measure.value);
-        let sums = (!alert.flows.is_empty()).then(|| {
-            let sum = |of: fn(&lapwing_detect::EvidenceFlow) -> [u64; 2]| {
-                alert.flows.iter().flat_map(of).fold(0, u64::saturating_add)
-            };
-            (sum(|flow| flow.bytes), sum(|flow| flow.packets))
-        });
+        let sum = |of: fn(&Evidence) -> Option<u64>| {
+            alert.evidence.iter().map(of).reduce(|sum, next| Some(sum?.saturating_add(next?))).flatten()
+        };
+        let (bytes, packets) = (sum(|flow| flow.bytes), sum(|flow| flow.packets));
         let port = dst_port.map_or_else(String::new, |port| format!(" → port {port}"));
         let severity = alert.severity.as_str().to_uppercase();
         Self {
@@ -78,8 +77,8 @@ impl AlertView {
             message: format!("[{severity}] {attack_type} detected from {}{port}", alert.device),
             attack_type,
             anomaly_score,
-            bytes: sums.map(|(bytes, _)| bytes),
-            packets: sums.map(|(_, packets)| packets),
+            bytes,
+            packets,
             geoip: GeoIp::of(&alert.places),
             alert,
         }
@@ -113,9 +112,19 @@ pub(crate) fn attack_type(kind: &str) -> Option<&'static str> {
     ATTACK_TYPES.into_iter().find(|(_, kinds)| kinds.contains(&kind)).map(|(name, _)| name)
 }
 
-/// The kinds that an attack's name stands for; `None` for a name that is none of the four.
-pub(crate) fn kinds_of(attack_type: &str) -> Option<&'static [&'static str]> {
-    ATTACK_TYPES.into_iter().find(|(name, _)| name.eq_ignore_ascii_case(attack_type)).map(|(_, kinds)| kinds)
+/// The kinds that the name of an attack, of a kind, or its title stands for; what is none of them is taken for a kind of a rule.
+pub(crate) fn kinds_of(attack_type: &str) -> Vec<String> {
+    let is_it = |name: &str| name.eq_ignore_ascii_case(attack_type);
+    if let Some((_, kinds)) = ATTACK_TYPES.iter().find(|(name, _)| is_it(name)) {
+        return kinds.iter().map(|&kind| kind.to_owned()).collect();
+    }
+    let known = lapwing_detect::KINDS.iter().find(|kind| is_it(kind.name) || is_it(kind.title));
+    vec![known.map_or(attack_type, |kind| kind.name).to_owned()]
+}
+
+/// The names of the four attacks, as a person reads them.
+pub(crate) fn attacks() -> String {
+    ATTACK_TYPES.map(|(name, _)| name).join(", ")
 }
 
 /// The name under which alerts of a kind are counted as attacks.
@@ -133,7 +142,9 @@ mod tests {
             kinds.iter().for_each(|kind| assert!(lapwing_detect::kind_info(kind).is_some(), "{kind}"));
         }
         assert_eq!(attack_type("syn-flood"), Some("DDoS"));
-        assert_eq!(kinds_of("port scan").map(<[_]>::len), Some(6));
+        assert_eq!(kinds_of("port scan").len(), 6);
+        assert_eq!(kinds_of("Periodic contact with one server"), ["beacon"]);
+        assert_eq!(kinds_of("my-scan"), ["my-scan"]);
         assert_eq!(attack_name("beacon"), "Periodic contact with one server");
     }
 }

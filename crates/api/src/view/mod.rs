@@ -2,6 +2,7 @@
 
 pub(crate) mod alert;
 pub(crate) mod job;
+pub(crate) mod packet;
 pub(crate) mod second;
 pub(crate) mod sn;
 pub(crate) mod time;

@@ -44,6 +44,8 @@ pub(crate) struct Entry {
     pub(crate) is_anomaly: bool,
     /// The alert's severity; `low` without one.
     pub(crate) severity: &'static str,
+    /// Whether it is made up: `serve --simulate`.
+    pub(crate) simulated: bool,
 }
 
 /// What a host moved.

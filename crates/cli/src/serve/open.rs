@@ -119,9 +119,8 @@ impl Opening {
     pub(super) fn open(&self, choice: &SourceChoice, upload: Option<&Path>) -> Result<Opened> {
         let filter = choice.filter.as_deref().filter(|text| !text.trim().is_empty());
         let filter = filter.map(|text| Filter::new(text).map_err(|error| anyhow!("filter: {error}"))).transpose()?;
-        let is_real = matches!(choice.kind, SourceKind::Interface | SourceKind::Zeek | SourceKind::Eve);
-        if is_real && self.seed.is_some() {
-            bail!("this was started with --simulate; start it without to watch what is real");
+        if self.seed.is_some() && choice.kind != SourceKind::Simulate {
+            bail!("this was started with --simulate; start it without to watch anything else");
         }
         let stop = Arc::new(AtomicBool::new(false));
         let status = SourceStatus { kind: choice.kind, filter: choice.filter.clone(), ..SourceStatus::default() };
@@ -190,9 +189,10 @@ impl Opening {
             }
             _ => path.display().to_string(),
         };
-        let mut names: Vec<String> = source.paths().map(place).collect();
-        names.dedup();
-        let status = SourceStatus { names, ..status };
+        let mut paths: Vec<String> = source.paths().map(place).collect();
+        paths.dedup();
+        let names = paths.iter().map(|path| name_of(Path::new(path))).collect();
+        let status = SourceStatus { names, paths, ..status };
         Ok(Opened { frames: Frames::Logs(Box::new(source)), status, stop, filter: None, captures: Vec::new() })
     }
 
@@ -203,6 +203,11 @@ impl Opening {
             .cloned()
             .chain(self.logs.iter().flat_map(|logs| logs.zeek.iter().chain(&logs.eve).cloned()))
             .collect()
+    }
+
+    /// The folder that the latest frames of interfaces are kept in, where they are.
+    pub(super) fn capture_folder(&self) -> Option<&Path> {
+        self.keep.as_ref().map(|(folder, _)| folder.as_path())
     }
 
     /// The folder in which it is kept how far logs were read.
@@ -219,8 +224,7 @@ fn replay(
     stop: Arc<AtomicBool>,
 ) -> Result<Opened> {
     let pace = Pace::times(speed)?;
-    let inputs = Inputs::open(&[path.to_owned()]);
-    let inputs = inputs.with_context(|| format!("{}: cannot be played", path.display()))?;
+    let inputs = Inputs::open(&[path.to_owned()])?;
     let source = Paced::new(inputs, pace, Arc::clone(&stop), |silence| {
         eprintln!(
             "lapwing: the capture is silent for {:.0} s; shown in {:.0} s",
@@ -229,8 +233,13 @@ fn replay(
         );
     });
     let pace = source.status();
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let status = SourceStatus { names: vec![name], speed: Some(speed), progress: Some(0.0), ..status };
+    let (names, paths) = (vec![name_of(path)], vec![path.display().to_string()]);
+    let status = SourceStatus { names, paths, speed: Some(speed), progress: Some(0.0), ..status };
     let captures = vec![path.to_owned()];
     Ok(Opened { frames: Frames::Replay(Box::new(source), pace), status, stop, filter, captures })
+}
+
+/// The last part of a path, which says what is watched to those who need not know where it lies.
+fn name_of(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }

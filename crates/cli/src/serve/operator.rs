@@ -159,7 +159,9 @@ impl Operator for Serving {
             };
             InterfaceView {
                 description: format!("{sort}{state}"),
-                ip: interface.address,
+                ip: interface.ips.iter().find(|ip| ip.is_ipv4()).map(ToString::to_string),
+                addresses: interface.ips.iter().map(ToString::to_string).collect(),
+                mac: interface.address,
                 up: interface.up,
                 name: interface.name,
             }
@@ -249,6 +251,7 @@ impl Operator for Serving {
             SignatureView {
                 id: rule.id.clone(),
                 title: rule.title.clone(),
+                kind: Some(rule.kind.clone()),
                 severity: rule.severity.as_str().to_owned(),
                 source: rule.file.clone(),
                 techniques: kind.map_or(&[][..], |kind| kind.techniques).iter().map(|&it| it.to_owned()).collect(),
@@ -303,6 +306,10 @@ impl Operator for Serving {
     fn captures(&self) -> Vec<PathBuf> {
         let captures = self.runner.now.lock().captures.clone();
         captures.into_iter().filter(|path| fs::metadata(path).is_ok()).collect()
+    }
+
+    fn capture_folder(&self) -> Option<PathBuf> {
+        self.opening.capture_folder().map(Path::to_owned)
     }
 }
 

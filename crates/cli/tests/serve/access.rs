@@ -245,3 +245,37 @@ fn what_expires_makes_nothing_that_does_not() {
     server.post("/api/v1/tokens", &token, &json!({ "name": "again", "role": "viewer" })).refused(403);
     server.log_in("admin");
 }
+
+#[test]
+fn where_files_lie_is_told_to_admins_alone() {
+    let logs = tempfile::tempdir().unwrap();
+    let place = logs.path().to_str().unwrap();
+    let server = Server::with_admin(&["--zeek", place]);
+    let sources = server.get("/api/v1/sources", &server.admin).given();
+    assert_eq!(sources["current"]["paths"][0], format!("{place}/current"));
+    assert_eq!(sources["current"]["names"][0], "current");
+    for role in ["viewer", "analyst"] {
+        let token = server.account(role);
+        for path in ["sources", "overview", "coverage", "sinks", "signatures", "models"] {
+            let told = server.get(&format!("/api/v1/{path}"), &token).given().to_string();
+            assert!(!told.contains(place), "{role} {path}: {told}");
+        }
+    }
+}
+
+#[test]
+fn what_is_simulated_says_so_and_stays_apart_from_what_is_real() {
+    let server = Server::with_admin(&["--simulate", "--seed", "7", "--speed", "100"]);
+    let list = |path: &str| server.get(path, &server.admin).given()["data"].as_array().unwrap().clone();
+    for path in ["/api/v1/flows", "/api/v1/traffic", "/api/v1/devices"] {
+        server.until(path, |_| !list(path).is_empty());
+        assert!(list(path).iter().all(|one| one["simulated"] == true), "{path}");
+    }
+    let asked = Asked::new("PUT", "/api/v1/source").token(&server.admin).json(&json!({ "kind": "replay" }));
+    let refused = server.send(&asked).refused(400);
+    assert!(refused["detail"].as_str().unwrap().contains("--simulate"), "{refused}");
+    let storage = server.get("/api/v1/storage", &server.account("analyst")).given();
+    assert!(storage["free_bytes"].as_u64().unwrap() > 0 && storage["uploads_bytes"] == 0, "{storage}");
+    assert!(storage["oldest"].is_string() && storage["captures_bytes"].is_null(), "{storage}");
+    assert!(server.folder().join("simulated").exists());
+}

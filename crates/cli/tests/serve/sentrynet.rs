@@ -60,7 +60,7 @@ fn traffic_is_the_latest_flows_oldest_first() {
         assert_fields(
             entry,
             "ts src_ip dst_ip src_port dst_port proto bytes packets duration service conn_state geoip uid attack_type \
-             anomaly_score is_anomaly severity",
+             anomaly_score is_anomaly severity simulated",
         );
         assert!(entry["ts"].as_str().unwrap().ends_with('Z'), "a time is RFC 3339, not a number in a string");
         assert!(entry["bytes"].as_u64() >= entry["packets"].as_u64(), "packets count packets");
@@ -118,7 +118,60 @@ fn alerts_are_filtered_before_they_are_limited_and_the_newest_come_first() {
     assert_eq!(get("?attack_type=Port+Scan&limit=1")["data"][0]["attack_type"], "Port Scan");
     assert_eq!(get("?attack_type=DDoS")["count"], 0);
     server.get("/api/v1/alerts?limit=501", &server.admin).refused(400);
-    server.get("/api/v1/alerts?severity=terrible", &server.admin).refused(400);
+}
+
+#[test]
+fn what_no_alert_can_be_is_refused_with_what_it_can() {
+    let server = Server::start();
+    for (query, known) in [
+        ("alerts?severity=terrible", "critical"),
+        ("alerts?min_severity=terrible", "informational"),
+        ("alerts?status=gone", "acknowledged"),
+        ("alerts?kind=port-scan,port-skan", "port-scan"),
+        ("alerts?attack_type=Flood", "Data Exfiltration"),
+        ("alerts/counts?group=kind&kind=port-skan", "slow-scan"),
+        ("alerts/counts?group=colour", "severity"),
+        ("packets?host=here", "192.168.7.20"),
+        ("packets?pattern=dog", "turtle"),
+    ] {
+        let refused = server.get(&format!("/api/v1/{query}"), &server.admin).refused(400);
+        let detail = refused["detail"].as_str().unwrap();
+        let (_, wrong) = query.split_once('?').unwrap();
+        let field = wrong.rsplit('&').next().unwrap().split('=').next().unwrap();
+        assert!(detail.starts_with(&format!("{field}: '")) && detail.contains(known), "{query}: {detail}");
+    }
+    for kind in ["brute-force", "Brute%20Force", "Password+guessing", "signature"] {
+        server.get(&format!("/api/v1/alerts?attack_type={kind}"), &server.admin).given();
+    }
+    let nothing = serde_json::json!({ "matcher": {} });
+    let previewed = server.post("/api/v1/suppressions/preview", &server.admin, &nothing).refused(400);
+    let reasoned = serde_json::json!({ "matcher": {}, "reason": "all of it" });
+    let added = server.post("/api/v1/suppressions", &server.admin, &reasoned).refused(400);
+    assert_eq!(previewed["detail"], added["detail"]);
+}
+
+#[test]
+fn bytes_and_packets_of_an_alert_are_those_of_the_flows_that_it_names() {
+    let server = Server::start();
+    let alerts = server.get("/api/v1/alerts", &server.admin).given();
+    let number = |value: &Value, field: &str| value[field].as_u64().unwrap_or_else(|| panic!("{field}: {value}"));
+    for alert in list(&alerts["data"]) {
+        if list(&alert["evidence"]).is_empty() {
+            assert!(alert["bytes"].is_null() && alert["packets"].is_null(), "{alert}");
+            continue;
+        }
+        for field in ["bytes", "packets"] {
+            let sum: u64 = list(&alert["evidence"]).iter().map(|flow| number(flow, field)).sum();
+            assert_eq!(number(alert, field), sum, "{alert}");
+        }
+        for flow in list(&alert["evidence"]) {
+            let uid = flow["uid"].as_str().unwrap();
+            let kept = server.get(&format!("/api/v1/flows?uid={uid}"), &server.admin).given();
+            let whole = &kept["data"][0];
+            let packets = number(whole, "orig_pkts") + number(whole, "resp_pkts");
+            assert!(number(flow, "packets") <= packets, "{flow} {whole}");
+        }
+    }
 }
 
 #[test]

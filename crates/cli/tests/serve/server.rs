@@ -104,11 +104,17 @@ impl Server {
     /// Serves the capture of the first look, all of which has been watched; there is an admin.
     pub(crate) fn start() -> Self {
         let capture = corpus("first-look/suspicious.pcap");
-        let mut server = Self::bare(&["--replay", capture.to_str().unwrap(), "--speed", "max"]);
-        server.make_admin();
+        let server = Self::with_admin(&["--replay", capture.to_str().unwrap(), "--speed", "max"]);
         server.until("the replay ends", |server| {
             server.get("/api/v1/sources", &server.admin).json()["current"]["state"] == "ended"
         });
+        server
+    }
+
+    /// Serves with these arguments; there is an admin.
+    pub(crate) fn with_admin(arguments: &[&str]) -> Self {
+        let mut server = Self::bare(arguments);
+        server.make_admin();
         server
     }
 

@@ -214,6 +214,9 @@ fn packets_come_to_whoever_subscribes_and_only_those_that_are_wanted() {
         }
         assert!(packet["src_port"] == 80 || packet["dst_port"] == 80, "{packet}");
         assert!(packet["payload"].is_null());
+        if !packet["pattern"].is_null() {
+            assert_eq!(fields(&packet["pattern"]), ["description", "emoji", "key", "name"], "{packet}");
+        }
     }
     listener.say("{\"type\":\"unsubscribe\"}");
     listener.say("ping");

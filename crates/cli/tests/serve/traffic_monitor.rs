@@ -14,6 +14,17 @@ fn interfaces_are_listed_with_name_description_and_address() {
     let loopback = interfaces.iter().find(|interface| interface["name"] == "lo").expect("lo is everywhere");
     assert_eq!(fields(loopback), ["description", "ip", "name"]);
     assert_eq!(loopback["description"], "loopback");
+    assert_eq!(loopback["ip"], "127.0.0.1");
+    for interface in interfaces {
+        let ip = interface["ip"].as_str();
+        assert!(ip.is_none_or(|ip| ip.parse::<std::net::Ipv4Addr>().is_ok()), "{interface}");
+    }
+    let ours = server.get("/api/v1/sources", &server.admin).given();
+    let ours = ours["interfaces"].as_array().unwrap().iter().find(|interface| interface["name"] == "lo").unwrap();
+    assert_eq!(
+        (&ours["ip"], &ours["addresses"][0], &ours["mac"]),
+        (&json!("127.0.0.1"), &json!("127.0.0.1"), &json!(null))
+    );
 }
 
 #[test]
@@ -79,10 +90,21 @@ fn a_capture_that_is_handed_in_comes_back_packet_by_packet() {
         assert!(packet.get(field).is_some(), "{field}: {packet}");
     }
     assert!(packet["payload"].is_null(), "payload is shown only where that is asked for");
+    let anomalies = whole["anomalies"].as_array().unwrap();
+    let count = whole["anomaly_count"].as_u64().unwrap();
+    assert!(count > 0 && anomalies.len() as u64 == count.min(1_000), "{count}");
+    assert!(anomalies.iter().all(|packet| packet["is_anomaly"] == true && packet["pattern"]["emoji"].is_string()));
+    let shown = whole["packets"].as_array().unwrap().iter().filter(|packet| packet["is_anomaly"] == true);
+    let last = &whole["packets"][999]["index"];
+    let among = anomalies.iter().filter(|packet| packet["index"].as_u64() <= last.as_u64());
+    assert_eq!(shown.count(), among.count(), "the lists agree");
+    let mut counted = 0;
     for (emoji, pattern) in whole["patterns"].as_object().unwrap() {
-        assert_eq!(fields(pattern), ["count", "description", "emoji", "name"]);
+        assert_eq!(fields(pattern), ["count", "description", "emoji", "key", "name"]);
         assert_eq!(pattern["emoji"], *emoji);
+        counted += pattern["count"].as_u64().unwrap();
     }
+    assert_eq!(counted, count, "patterns are of the packets that stand out");
     // What its own documents say matches nothing there, matches what it says here.
     let some = upload(&[("filter", "tcp port 80")]).given();
     assert_eq!(some["filter_applied"], "tcp port 80");

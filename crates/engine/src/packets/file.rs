@@ -37,6 +37,8 @@ pub struct Survey {
     pub span: Option<(Timestamp, Timestamp)>,
     /// How many packets had each pattern, in the order of [`Pattern::ALL`].
     pub patterns: Vec<(Pattern, u64)>,
+    /// How many unusual packets had each pattern, likewise.
+    pub unusual_patterns: Vec<(Pattern, u64)>,
     /// The first [`Survey::PACKETS`] packets.
     pub packets: Vec<PacketRecord>,
     /// The first [`Survey::PACKETS`] unusual ones.
@@ -82,13 +84,18 @@ pub fn survey(
     let (mut judge, mut reader) = (judge_by(method)?, PacketReader::default());
     let mut survey = Survey::default();
     let mut inputs = Inputs::open(&[path.to_owned()])?;
+    let mut unusual = Pattern::ALL.map(|pattern| (pattern, 0));
     survey.frames = walk(&mut inputs, within, control, &mut |frame| {
         let (mut record, facts) = reader.read(frame, payload);
         record.set(facts.map_or_else(Judgement::default, |facts| judge.judge(&facts)));
+        if let Some(pattern) = record.pattern.filter(|_| record.is_anomaly) {
+            unusual[pattern as usize].1 += 1;
+        }
         survey.take_in(record);
         !control.stopped()
     })?;
     survey.patterns = judge.patterns().collect();
+    survey.unusual_patterns = unusual.into();
     survey.judging = judge.state();
     survey.interrupted = control.stopped();
     survey.warnings = inputs.reports().into_iter().flat_map(|report| report.warnings).collect();
@@ -202,6 +209,10 @@ mod tests {
         assert_eq!(packets.iter().filter(|packet| packet.is_anomaly).count() as u64, survey.totals.anomalies);
         for (pattern, count) in survey.patterns {
             let with_it = packets.iter().filter(|packet| packet.pattern == Some(pattern)).count();
+            assert_eq!(with_it as u64, count, "{pattern:?}");
+        }
+        for (pattern, count) in survey.unusual_patterns {
+            let with_it = packets.iter().filter(|packet| packet.is_anomaly && packet.pattern == Some(pattern)).count();
             assert_eq!(with_it as u64, count, "{pattern:?}");
         }
     }
