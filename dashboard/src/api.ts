@@ -31,6 +31,14 @@ export interface Measure {
   threshold: number;
 }
 
+export interface Contribution {
+  feature: string;
+  value: string;
+  usual: string;
+  amount: number;
+  enough?: string;
+}
+
 export interface Evidence {
   uid: string;
   community_id: string;
@@ -40,6 +48,8 @@ export interface Evidence {
   originator_port: number;
   responder: string;
   responder_port: number;
+  packets?: number;
+  bytes?: number;
 }
 
 export interface Alert {
@@ -60,6 +70,7 @@ export interface Alert {
   attack: string[];
   explanation: string;
   measured: Measure[];
+  contributions?: Contribution[];
   evidence: Evidence[];
   status: Status;
   status_by?: string;
@@ -123,6 +134,8 @@ export interface NamedCount {
 export interface SourceStatus {
   kind: "interface" | "replay" | "simulate" | "zeek" | "eve" | "none";
   names: string[];
+  /** Where they are; told to admins, and only by `sources`. */
+  paths?: string[];
   filter: string | null;
   state: "running" | "ended" | "stopped" | "failed";
   detail: string | null;
@@ -227,6 +240,7 @@ export interface Entry {
   anomaly_score: number | null;
   is_anomaly: boolean;
   severity: Severity | null;
+  simulated: boolean;
 }
 
 export interface DevicePeer {
@@ -256,6 +270,7 @@ export interface Device {
   outside_networks: number;
   peers: DevicePeer[];
   hours: { hour: number; sent_bytes: number; received_bytes: number }[];
+  simulated: boolean;
   name: string | null;
   note: string | null;
   open_alerts: number;
@@ -287,6 +302,7 @@ export interface Flow {
   orig_ip_bytes: number;
   resp_pkts: number;
   resp_ip_bytes: number;
+  simulated: boolean;
   [other: string]: unknown;
 }
 
@@ -351,7 +367,14 @@ export interface Job {
 
 export interface Sources {
   current: SourceStatus;
-  interfaces: { name: string; description: string; ip?: string | null; up: boolean }[];
+  interfaces: {
+    name: string;
+    description: string;
+    ip: string | null;
+    addresses: string[];
+    mac: string | null;
+    up: boolean;
+  }[];
   methods: { name: string; available: boolean; reason?: string | null }[];
 }
 
@@ -397,16 +420,15 @@ export interface Sink {
 }
 
 export interface Storage {
-  place?: string;
   bytes: number;
   limit_bytes?: number | null;
   limit_days?: number | null;
-  free_bytes?: number | null;
+  free_bytes: number | null;
   alerts: number;
   devices: number;
-  oldest?: string | null;
-  uploads_bytes?: number;
-  captures_bytes?: number;
+  oldest: string | null;
+  uploads_bytes: number;
+  captures_bytes: number | null;
 }
 
 export interface Account {
@@ -461,7 +483,7 @@ export type Message =
       source: SourceStatus;
       threat: Threat;
     }
-  | ({ type: "packet" } & Packet)
+  | ({ type: "packet" } & Omit<Packet, "pattern"> & { pattern: Omit<Pattern, "count"> | null })
   | { type: "job"; job: Job }
   | { type: "alert"; alert: Alert }
   | { type: "lost"; count: number }
