@@ -31,7 +31,7 @@ mod view;
 
 pub use feed::{Feed, Feeding, Second};
 pub use operator::{
-    Analysis, Coverage, DetectionChoice, Findings, InterfaceCoverage, InterfaceView, MethodView, ModelView, Operator,
-    Refused, SignatureView, SinkView, SourceChoice, SourceKind, SourceState, SourceStatus,
+    Analysis, Coverage, DetectionChoice, Findings, InterfaceCoverage, InterfaceView, LogCoverage, LogState, MethodView,
+    ModelView, Operator, Refused, SignatureView, SinkView, SourceChoice, SourceKind, SourceState, SourceStatus,
 };
 pub use server::{Parts, ServeError, Server};

@@ -282,6 +282,9 @@ pub struct Coverage {
     pub dropped_share: f64,
     /// Interface by interface.
     pub interfaces: Vec<InterfaceCoverage>,
+    /// Log by log, of those that are followed: each that was there or cannot be read; where there is none of these, each that is
+    /// waited for.
+    pub logs: Vec<LogCoverage>,
     /// What could not be decoded, and how often.
     pub undecoded: BTreeMap<String, u64>,
     /// What was lost on the way, and how often.
@@ -309,6 +312,46 @@ pub struct InterfaceCoverage {
     pub outages: u64,
     /// How long, in seconds.
     pub downtime_seconds: f64,
+}
+
+/// What a log that is followed brought.
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+pub struct LogCoverage {
+    /// Its path.
+    pub path: String,
+    /// What it is, once its first lines were seen: `Zeek conn.log`, `Suricata EVE`.
+    pub kind: Option<String>,
+    /// Whether it is read.
+    pub state: LogState,
+    /// Why it cannot be read.
+    pub reason: Option<String>,
+    /// Lines that told of connections.
+    pub records: u64,
+    /// Lines that tell of something else.
+    pub other_lines: u64,
+    /// Lines that could not be understood.
+    pub malformed_lines: u64,
+    /// What was wrong with the first of them, each with file and line, and whatever else is to be said; at most 16.
+    pub problems: Vec<String>,
+    /// Files of it that had been rotated and could not be read, or were nowhere to be found: what they held is lost.
+    pub lost_files: u64,
+    /// The latest end of a connection that it told of.
+    #[serde(with = "time::optional")]
+    #[schemars(with = "Option<time::DateTime>")]
+    pub last: Option<Timestamp>,
+}
+
+/// How following a log goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LogState {
+    /// It is there and read.
+    Read,
+    /// It is not there (yet, or not between two rotations), and waited for.
+    #[default]
+    Waiting,
+    /// It is there and cannot be read, or is another log; it is tried again.
+    Unreadable,
 }
 
 /// A model.

@@ -2,6 +2,7 @@
 
 mod analyse;
 mod fence;
+mod logs;
 mod open;
 mod operator;
 mod renew;

@@ -255,3 +255,14 @@ fn without_a_folder_the_usual_ones_are_looked_for() {
     // Where Zeek is not installed there are none.
     assert!(run.status.success() || said.contains("no folder of Zeek's was found where it is usual"), "{said}");
 }
+
+#[test]
+fn a_log_that_cannot_be_read_is_in_the_summary() {
+    let scene = Scene::new("conn.log");
+    fs::create_dir(&scene.log).unwrap();
+    scene.stop(scene.monitor(&[]));
+    let said = fs::read_to_string(scene.path("said")).unwrap();
+    assert!(said.contains("0 alerts in 0 records"), "{said}");
+    assert!(said.contains("conn.log: not read at the end: not a file"), "{said}");
+    assert!(said.contains("coverage: logs that cannot be read: 1"), "{said}");
+}

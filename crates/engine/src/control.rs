@@ -17,8 +17,38 @@ pub struct Counted {
     pub flows: FlowCounters,
     /// The logs that are followed.
     pub logs: Vec<LogReport>,
+    /// What nothing was said about because these logs do not carry what it takes.
+    pub not_evaluated: Vec<String>,
+    /// Records of them that came after later ones had been judged.
+    pub late: u64,
+    /// Records of them whose time was not believed.
+    pub held: u64,
     /// Capture time.
     pub now: Option<Timestamp>,
+}
+
+impl Counted {
+    /// What the logs that are followed did not give, or gave in a way that was not believed: only what there was of it.
+    pub fn missed_in_logs(&self) -> impl Iterator<Item = (String, u64)> {
+        let missed = missed_in_logs(&self.logs);
+        missed.into_iter().chain(named([("late_records", self.late), ("records_with_unbelievable_time", self.held)]))
+    }
+}
+
+/// What logs that are followed did not give: only what there was of it.
+pub fn missed_in_logs(logs: &[LogReport]) -> impl Iterator<Item = (String, u64)> + use<> {
+    let sum = |of: fn(&LogReport) -> u64| logs.iter().map(of).sum();
+    named([
+        ("malformed_lines", sum(|log| log.malformed)),
+        ("logs_that_cannot_be_read", sum(|log| u64::from(log.refused.is_some()))),
+        ("no_log_is_there", u64::from(!logs.is_empty() && logs.iter().all(|log| !log.there && log.refused.is_none()))),
+        ("rotated_logs_lost", sum(|log| log.lost_files)),
+    ])
+}
+
+fn named<const COUNT: usize>(counts: [(&str, u64); COUNT]) -> impl Iterator<Item = (String, u64)> + use<COUNT> {
+    let counts = counts.map(|(what, count)| (what.to_owned(), count));
+    counts.into_iter().filter(|(_, count)| *count > 0)
 }
 
 /// Stops a run, and says how far it has come.

@@ -31,7 +31,7 @@ pub use config::{
     AlertSettings, CaptureSettings, Config, FlowSettings, FollowSettings, PipelineConfig, ServeSettings,
     SignatureSettings, StoreSection, TrainSettings,
 };
-pub use control::{Control, Counted};
+pub use control::{Control, Counted, missed_in_logs};
 pub use coverage::Heard;
 pub use devices::TakingStock;
 pub use evidence::{EvidenceError, cut_evidence, write_evidence};

@@ -169,7 +169,14 @@ pub fn run_followed(
             return feed.finish(late);
         }
         if control.is_watched() {
-            control.count(Counted { logs: source.reports(), now: feed.clock.now(), ..Counted::default() });
+            control.count(Counted {
+                logs: source.reports(),
+                not_evaluated: feed.run.not_evaluated(),
+                late,
+                held: feed.clock.held_frames,
+                now: feed.clock.now(),
+                ..Counted::default()
+            });
         }
         if !more {
             if records.is_empty() {

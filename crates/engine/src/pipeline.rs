@@ -300,7 +300,7 @@ impl<'a> Board<'a> {
             flows.add(seen);
         }
         let now = state.orderer.as_ref().and_then(|orderer| orderer.clock().now());
-        self.control.count(Counted { decode: state.decode.clone(), flows, logs: Vec::new(), now });
+        self.control.count(Counted { decode: state.decode.clone(), flows, now, ..Counted::default() });
     }
 
     fn read(&self, mut reader: Reader<'a>, mut work: Work, begun: Instant) -> MutexGuard<'_, State<'a>> {

@@ -117,7 +117,7 @@ impl From<&LogReport> for InputSummary {
             records: report.records,
             other_lines: report.other,
             malformed_lines: report.malformed,
-            refused: report.refused.clone(),
+            refused: report.refused.clone().or_else(|| (!report.there).then(|| "it is not there".to_owned())),
             warnings: report.problems.iter().chain(&report.warnings).cloned().collect(),
             ..Self::default()
         }

@@ -30,8 +30,12 @@ pub struct LogReport {
     pub first: Option<Timestamp>,
     /// The latest end.
     pub last: Option<Timestamp>,
-    /// Why nothing was read from it.
+    /// Why nothing was read from it; of a followed log, why nothing can be at the moment.
     pub refused: Option<String>,
+    /// Whether it is there: a followed log may not be yet, or not between two rotations.
+    pub there: bool,
+    /// Files of a followed log that had been rotated and could not be read, or were nowhere to be found: what they held is lost.
+    pub lost_files: u64,
     /// Whatever else a person should know, errors that ended the reading included.
     pub warnings: Vec<String>,
 }
@@ -53,6 +57,8 @@ impl LogReport {
             first: None,
             last: None,
             refused: None,
+            there: true,
+            lost_files: 0,
             warnings: Vec::new(),
         }
     }

@@ -329,3 +329,58 @@ fn a_log_that_was_truncated_and_is_as_long_again_is_read_anew() {
     writer.grow(3, 0);
     assert_eq!(look(&mut followed), [4, 5, 6]);
 }
+
+/// Some of what is reported of the one log of a folder that matters.
+fn reported(followed: &mut Followed) -> (Option<String>, bool, u64) {
+    // What is written at once is read at once; what is not understood may be the half of something.
+    (0..6).for_each(|_| drop(look(followed)));
+    let reports = followed.reports();
+    assert_eq!(reports.len(), 1, "{reports:?}");
+    (reports[0].refused.clone(), reports[0].there, reports[0].malformed)
+}
+
+#[test]
+fn what_keeps_a_log_from_being_read_is_reported_as_long_as_it_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("conn.log");
+    let (mut followed, events) = follow(folder.path());
+    assert!(followed.reports().iter().all(|report| !report.there && report.refused.is_none()));
+    fs::create_dir(&log).unwrap();
+    assert_eq!(reported(&mut followed), (Some("not a file".into()), false, 0));
+    fs::remove_dir(&log).unwrap();
+    fs::write(&log, "#separator \\x09\nno header\tat all\n").unwrap();
+    let (reason, there, _) = reported(&mut followed);
+    assert!(there && reason.as_ref().is_some_and(|reason| reason.contains("no line of it")), "{reason:?}");
+    fs::write(&log, "#separator \\x09\n#path\tdns\n#fields\tts\n1\n2\n3\n").unwrap();
+    let (reason, ..) = reported(&mut followed);
+    assert!(reason.as_ref().is_some_and(|reason| reason.contains("a Zeek dns log")), "{reason:?}");
+    let told = events.lock().unwrap().iter().filter(|event| matches!(event, FollowEvent::Unreadable { .. })).count();
+    assert_eq!(told, 2, "each once, and what it is instead as a problem");
+    fs::remove_file(&log).unwrap();
+    let mut writer = Writer::new(folder.path(), false);
+    writer.grow(3, 0);
+    writer.append(b"rubbish\n");
+    assert_eq!(reported(&mut followed), (None, true, 1));
+    fs::remove_file(&log).unwrap();
+    assert_eq!(reported(&mut followed), (None, false, 1));
+}
+
+#[test]
+fn a_rotated_log_that_cannot_be_read_is_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut writer = Writer::new(folder.path(), false);
+    let (mut followed, _) = follow(folder.path());
+    followed.acknowledge();
+    drop(followed);
+    writer.grow(3, 0);
+    writer.rotate(true);
+    let archived = folder.path().join("2026-11-21/conn.0001.log.gz");
+    let bytes = fs::read(&archived).unwrap();
+    fs::write(&archived, [&bytes[..12], &[0xff; 40]].concat()).unwrap();
+    let (followed, events) = follow(folder.path());
+    let lost: u64 = followed.reports().iter().map(|report| report.lost_files).sum();
+    let told = events.lock().unwrap().clone();
+    assert!(told.iter().any(|event| matches!(event, FollowEvent::Unreadable { path, .. } if *path == archived)));
+    // It is not known to be the one that was being read, so that one is told to be missing too.
+    assert_eq!(lost, 2, "{told:?}");
+}

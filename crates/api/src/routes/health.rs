@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::access::Access;
 use crate::auth::{Identity, Role};
 use crate::operation::{Given as Gives, Operation};
-use crate::operator::{SourceKind, SourceState};
+use crate::operator::{LogState, SourceKind, SourceState};
 use crate::problem::Problem;
 use crate::shared::Shared;
 
@@ -85,8 +85,11 @@ async fn health(State(shared): State<Arc<Shared>>, identity: Option<Extension<Id
             total_incidents: 0,
         }
     });
+    let is_read = !matches!(source.kind, SourceKind::Zeek | SourceKind::Eve)
+        || !shared.operator.coverage().logs.iter().any(|log| log.state == LogState::Unreadable);
+    let is_watching = !matches!(source.state, SourceState::Failed | SourceState::Stopped) && is_read;
     let is_keeping = shared.operator.is_keeping() && !shared.accounts.is_failing();
-    let is_well = !matches!(source.state, SourceState::Failed | SourceState::Stopped) && is_keeping;
+    let is_well = is_watching && is_keeping;
     Json(Health { status: if is_well { "healthy" } else { "degraded" }, version: env!("CARGO_PKG_VERSION"), more })
 }
 

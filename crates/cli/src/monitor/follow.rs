@@ -9,7 +9,7 @@ use std::{env, thread};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser};
-use lapwing_engine::{Control, Heard, Summary, Watching, run_followed};
+use lapwing_engine::{Control, Heard, Summary, Watching, missed_in_logs, run_followed};
 use lapwing_records::{FollowConfig, FollowEvent, Followed};
 use lapwing_store::Pressure;
 
@@ -110,7 +110,9 @@ impl Monitor {
             keeping(kept.as_mut(), &mut stage, |stage| run_followed(&mut source, &scoring, stage, &control, &stop))
         });
         let (told, lost) = stage.finish(run.span.map(|(_, last)| last));
-        let mut summary = Summary::of_logs(&run, &source.reports());
+        let reports = source.reports();
+        let mut summary = Summary::of_logs(&run, &reports);
+        summary.coverage.extend(missed_in_logs(&reports));
         notes.add_to(&mut summary);
         summary.coverage.extend(lost);
         conclude(input, told, kept, summary, &run.timings)

@@ -85,6 +85,8 @@ impl Counting {
         }
         for log in &counted.logs {
             let path = log.path.display().to_string();
+            let is_up = log.there && log.refused.is_none();
+            metrics.set(&names::LOG_UP, &[&path], f64::from(u8::from(is_up)));
             metrics.set(&names::RECORDS, &[&path], log.records as f64);
             metrics.set(&names::RECORDS_MALFORMED, &[&path], log.malformed as f64);
         }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use lapwing_capture::{InterfaceStatus, LiveEvent, LiveStatus, RecorderEvent};
-use lapwing_engine::{Control, Heard, Summary};
+use lapwing_engine::{Control, Heard, InputSummary, Summary};
 
 use crate::progress::Over;
 
@@ -139,19 +139,24 @@ fn standing(interfaces: &[InterfaceStatus], frames: u64, rate: f64) -> String {
 
 /// What was seen, what was not, and what it could not be judged by.
 pub(crate) fn closing(summary: &Summary, alerts: u64) -> String {
-    let mut text = if summary.records > 0 || summary.inputs.iter().any(|input| input.kind.is_some()) {
+    let is_log = |input: &InputSummary| input.kind.is_some() || input.refused.is_some();
+    let mut text = if summary.records > 0 || summary.inputs.iter().any(is_log) {
         format!("lapwing: {alerts} alerts in {} records\n", summary.records)
     } else {
         let Summary { flows, packets, bytes, .. } = summary;
         format!("lapwing: {alerts} alerts in {flows} flows, {packets} packets, {bytes} bytes\n")
     };
     for input in &summary.inputs {
-        text.push_str(&match &input.kind {
-            Some(kind) => {
-                format!("{}: {kind}: {} records, {} malformed\n", input.path, input.records, input.malformed_lines)
-            }
-            None => format!("{}: {} packets, {} dropped\n", input.path, input.packets, input.dropped),
-        });
+        let InputSummary { path, records, malformed_lines, packets, dropped, .. } = input;
+        if let Some(kind) = &input.kind {
+            text.push_str(&format!("{path}: {kind}: {records} records, {malformed_lines} malformed\n"));
+        } else if input.refused.is_none() {
+            text.push_str(&format!("{path}: {packets} packets, {dropped} dropped\n"));
+        }
+        // Interfaces that were away have lines of their own.
+        if let Some(reason) = &input.refused {
+            text.push_str(&format!("{path}: not read at the end: {reason}\n"));
+        }
     }
     for (what, count) in &summary.undecoded {
         text.push_str(&format!("not decoded: {what}: {count}\n"));

@@ -20,6 +20,7 @@ use lapwing_detect::signature::Standing;
 use lapwing_export::metrics::names;
 use lapwing_store::AlertRecorder;
 
+use super::logs;
 use super::open::{Opened, Opening};
 use super::run::{NamedModel, Runner};
 use crate::monitor::watch;
@@ -204,6 +205,7 @@ impl Operator for Serving {
         let frames = now.control.frames();
         drop(now);
         let unkept = [("flows_not_kept", recorded.flows_left_out), ("alerts_not_kept", recorded.alerts_lost)];
+        lost.extend(counted.missed_in_logs());
         lost.extend(unkept.into_iter().filter(|(_, count)| *count > 0).map(|(what, count)| (what.to_owned(), count)));
         let heard = watch::heard(&interfaces);
         let received = heard.received.max(frames);
@@ -222,9 +224,10 @@ impl Operator for Serving {
             dropped: heard.dropped,
             dropped_share: heard.dropped as f64 / received.max(1) as f64,
             interfaces: interfaces.into_iter().map(view).collect(),
+            logs: counted.logs.iter().map(logs::coverage).collect(),
             undecoded: counted.decode.undecoded.iter().map(|(what, count)| (what.to_string(), *count)).collect(),
             lost,
-            not_evaluated: self.runner.not_evaluated.clone(),
+            not_evaluated: self.runner.not_evaluated.iter().cloned().chain(counted.not_evaluated).collect(),
         }
     }
 

@@ -18,6 +18,7 @@ use lapwing_export::SinkStatus;
 use lapwing_export::metrics::Metrics;
 use lapwing_store::{AlertRecorder, Pressure, Store};
 
+use super::logs;
 use super::open::{Frames, Opened};
 use crate::baseline::Normal;
 use crate::delivery::Delivering;
@@ -343,6 +344,9 @@ impl State {
         self.status.packets = self.control.frames();
         let is_log = matches!(self.status.kind, SourceKind::Zeek | SourceKind::Eve);
         self.status.flows = if is_log { self.status.packets } else { counted.flows.started };
+        if is_log && self.status.state == SourceState::Running {
+            self.status.detail = logs::trouble(&counted.logs);
+        }
         if self.pace.is_some() {
             let position = self.control.position();
             let share = position.total.map(|total| position.read as f64 / total.max(1) as f64);

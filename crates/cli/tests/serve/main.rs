@@ -6,6 +6,7 @@
 mod access;
 mod full_disk;
 mod limits;
+mod logs;
 mod operations;
 mod sentrynet;
 mod server;

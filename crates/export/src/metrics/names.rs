@@ -38,6 +38,7 @@ metrics! {
     FLOW_EVICTIONS "flow_evictions_total" Counter, ["reason"], "Flows that ended before their time: `capacity`, because the table was full.";
     FLOWS_ACTIVE "flows_active" Gauge, [], "Flows that are open.";
     FLOWS "flows_total" Counter, [], "Flows that began.";
+    LOG_UP "log_up" Gauge, ["log"], "1 while a log that is followed is there and can be read, else 0.";
     MEMCAP_HITS "memcap_hits_total" Counter, ["table"], "What was let go because a table was full.";
     MEMORY "memory_bytes" Gauge, [], "Memory that the program allocated and that is resident (RssAnon).";
     PACKETS_NOT_LISTED "packets_not_listed_total" Counter, [], "Packets that came faster than the list of packets takes them; detectors saw them.";

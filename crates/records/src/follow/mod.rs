@@ -233,14 +233,18 @@ impl Followed {
 
     fn look_at(&mut self, index: usize, known: &mut HashSet<FileId>) {
         if let Some(since) = self.places[index].look(known, &mut self.tell) {
-            catch_up(&mut self.places, index, since, known, &self.positions);
+            catch_up(&mut self.places, index, since, known, &self.positions, &mut self.tell);
         }
     }
 
-    /// What was read so far by this run, one report a log.
+    /// What was read so far by this run and what could not be, one report a log: of those that were there, or that something is
+    /// wrong with; where there is none of these, of all that are waited for.
     #[must_use]
     pub fn reports(&self) -> Vec<LogReport> {
-        self.places.iter().filter(|place| place.was_there).map(|place| place.report.clone()).collect()
+        let matters = |place: &&Place| place.was_there || place.report.refused.is_some() || place.report.lost_files > 0;
+        let none = self.places.iter().all(|place| !matters(&place));
+        let told = self.places.iter().filter(|place| none || matters(place));
+        told.map(|place| place.report.clone()).collect()
     }
 
     /// The folders in which logs are looked for, those to which they are moved among them.

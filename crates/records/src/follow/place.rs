@@ -1,5 +1,6 @@
 //! A path under which a log is written, whatever file that is at the moment.
 
+use std::borrow::Cow;
 use std::collections::{HashSet, VecDeque};
 use std::fs;
 use std::io;
@@ -32,8 +33,9 @@ pub(super) struct Place {
     retired: Vec<Tail>,
     /// Rotated before this run began, and read first, one after the other.
     backlog: VecDeque<Tail>,
-    /// What was said last of why it cannot be read.
-    trouble: Option<String>,
+    /// Why what is at the path cannot be opened, and why the file that was opened last cannot be read; said already.
+    barred: Option<String>,
+    broken: Option<String>,
     told_problems: usize,
     told_warnings: usize,
 }
@@ -41,14 +43,15 @@ pub(super) struct Place {
 impl Place {
     pub(super) fn new(path: PathBuf, archive: Archive) -> Self {
         Self {
-            report: LogReport::new(path.clone()),
+            report: LogReport { there: false, ..LogReport::new(path.clone()) },
             path,
             archive,
             was_there: false,
             live: None,
             retired: Vec::new(),
             backlog: VecDeque::new(),
-            trouble: None,
+            barred: None,
+            broken: None,
             told_problems: 0,
             told_warnings: 0,
         }
@@ -71,6 +74,12 @@ impl Place {
     /// Reads a rotated log from its beginning, before those that are here.
     pub(super) fn read_first(&mut self, rotated: Tail) {
         self.backlog.push_back(rotated);
+    }
+
+    /// Counts a rotated log that cannot be read, and tells why.
+    pub(super) fn lose(&mut self, path: PathBuf, reason: String, tell: &mut dyn FnMut(FollowEvent)) {
+        self.report.lost_files += 1;
+        tell(FollowEvent::Unreadable { path, reason });
     }
 
     fn tails(&self) -> impl Iterator<Item = &Tail> {
@@ -103,8 +112,12 @@ impl Place {
 
     /// Whether that file is the one that is here now.
     pub(super) fn is_live(&self, path: &Path, head: &[u8]) -> bool {
-        let same = FileId::of(path).ok().zip(FileId::of(&self.path).ok()).is_some_and(|(one, other)| one == other);
-        same || self.holds(head)
+        self.is_at(path) || self.holds(head)
+    }
+
+    /// Whether that is the file that is here now, readable or not.
+    pub(super) fn is_at(&self, path: &Path) -> bool {
+        FileId::of(path).ok().zip(FileId::of(&self.path).ok()).is_some_and(|(one, other)| one == other)
     }
 
     /// Goes on with the file that is here now, if it is the one that `position` tells of.
@@ -118,7 +131,7 @@ impl Place {
             return false;
         }
         tell(FollowEvent::Opened { path: self.path.clone(), offset: position.offset });
-        (self.live, self.was_there) = (Some(tail), true);
+        (self.live, self.was_there, self.report.there) = (Some(tail), true, true);
         true
     }
 
@@ -130,8 +143,11 @@ impl Place {
                 self.was_there = true;
                 self.backlog.push_back(tail);
             }
-            Ok(None) => tell(FollowEvent::Missing { path: path.to_owned(), offset: position.offset }),
-            Err(error) => tell(FollowEvent::Unreadable { path: path.to_owned(), reason: error.to_string() }),
+            Ok(None) => {
+                self.report.lost_files += 1;
+                tell(FollowEvent::Missing { path: path.to_owned(), offset: position.offset });
+            }
+            Err(error) => self.lose(path.to_owned(), error.to_string(), tell),
         }
     }
 
@@ -178,76 +194,87 @@ impl Place {
         known: &mut HashSet<FileId>,
         tell: &mut dyn FnMut(FollowEvent),
     ) -> Option<SystemTime> {
-        let id = match FileId::of(&self.path) {
-            Ok(id) => id,
-            // Rotated, and its successor is not there yet, or not there at all.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
-            Err(error) => {
-                self.tell_trouble(&error, tell);
-                return None;
+        let mut since = None;
+        let barred = match FileId::of(&self.path) {
+            Ok(id) if self.live.as_ref().and_then(Tail::id) == Some(id) || known.contains(&id) => {
+                self.report.there |= self.was_there;
+                None
             }
-        };
-        if self.live.as_ref().and_then(Tail::id) == Some(id) || known.contains(&id) {
-            return None;
-        }
-        match Tail::open(&self.path) {
-            Ok(tail) if tail.id() == Some(id) => {
-                known.insert(id);
-                (self.trouble, self.was_there) = (None, true);
-                match self.live.replace(tail) {
-                    Some(mut old) => {
-                        tell(FollowEvent::Rotated { path: self.path.clone() });
-                        old.quiet = 0;
-                        // Truncated, written to and renamed since the last look.
-                        if old.was_replaced().unwrap_or(false) {
-                            tell(FollowEvent::Truncated { path: self.path.clone() });
-                            old.begin_anew(&mut Vec::new());
-                        }
-                        let since = old.modified();
-                        self.retired.push(old);
-                        return since.ok();
-                    }
-                    None => tell(FollowEvent::Opened { path: self.path.clone(), offset: 0 }),
+            Ok(id) => match Tail::open(&self.path) {
+                Ok(tail) if tail.id() == Some(id) => {
+                    known.insert(id);
+                    since = self.begin(tail, tell);
+                    None
                 }
+                Ok(tail) if tail.id().is_none() => Some("it is compressed, and so does not grow".to_owned()),
+                // It changed while we looked: the next look tells.
+                Ok(_) => return None,
+                Err(error) => Some(error.to_string()),
+            },
+            // Rotated, and its successor is not there yet, or not there at all.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.report.there = false;
+                None
             }
-            Ok(tail) if tail.id().is_none() => {
-                self.tell_trouble(&io::Error::other("it is compressed, and so does not grow"), tell);
-            }
-            // It changed while we looked: the next look tells.
-            Ok(_) => {}
-            Err(error) => self.tell_trouble(&error, tell),
-        }
-        None
+            Err(error) => Some(error.to_string()),
+        };
+        let told = std::mem::replace(&mut self.barred, barred);
+        self.tell_change(told.as_ref(), self.barred.as_ref(), tell);
+        self.note_refusal();
+        since
     }
 
-    fn tell_trouble(&mut self, error: &io::Error, tell: &mut dyn FnMut(FollowEvent)) {
-        let reason = error.to_string();
-        if self.trouble.as_ref() != Some(&reason) {
-            tell(FollowEvent::Unreadable { path: self.path.clone(), reason: reason.clone() });
-            self.trouble = Some(reason);
+    /// Goes on with the file that is here now.
+    fn begin(&mut self, tail: Tail, tell: &mut dyn FnMut(FollowEvent)) -> Option<SystemTime> {
+        (self.broken, self.was_there, self.report.there) = (None, true, true);
+        let Some(mut old) = self.live.replace(tail) else {
+            tell(FollowEvent::Opened { path: self.path.clone(), offset: 0 });
+            return None;
+        };
+        tell(FollowEvent::Rotated { path: self.path.clone() });
+        old.quiet = 0;
+        // Truncated, written to and renamed since the last look.
+        if old.was_replaced().unwrap_or(false) {
+            tell(FollowEvent::Truncated { path: self.path.clone() });
+            old.begin_anew(&mut Vec::new());
         }
+        let since = old.modified();
+        self.retired.push(old);
+        since.ok()
+    }
+
+    fn tell_change(&self, told: Option<&String>, reason: Option<&String>, tell: &mut dyn FnMut(FollowEvent)) {
+        if let Some(reason) = reason.filter(|_| told != reason) {
+            tell(FollowEvent::Unreadable { path: self.path.clone(), reason: reason.clone() });
+        }
+    }
+
+    /// Says in the report what keeps it from being read.
+    fn note_refusal(&mut self) {
+        let broken = self.broken.as_ref().filter(|_| self.report.there);
+        self.report.refused = self.barred.as_ref().or(broken).cloned();
     }
 
     fn read_live(&mut self, most: usize, records: &mut Vec<Record>, tell: &mut dyn FnMut(FollowEvent)) -> bool {
         let Some(tail) = &mut self.live else { return false };
-        match tail.read(most, records, &mut self.report) {
-            Ok(Read::More) => true,
-            Ok(Read::End { grew }) => {
-                if grew {
-                    self.trouble = None;
-                }
-                false
-            }
+        let (more, broken) = match tail.read(most, records, &mut self.report) {
+            Ok(Read::More) => (true, None),
+            Ok(Read::End { .. }) => (false, tail.refusal().map(Cow::into_owned)),
             Ok(Read::Truncated) => {
                 tell(FollowEvent::Truncated { path: self.path.clone() });
                 tail.begin_anew(records);
-                true
+                (true, None)
             }
-            Err(error) => {
-                self.tell_trouble(&error, tell);
-                false
-            }
+            Err(error) => (false, Some(error.to_string())),
+        };
+        // What it is instead was told where that was found out.
+        let is_told = tail.is_refused();
+        let told = std::mem::replace(&mut self.broken, broken);
+        if !is_told {
+            self.tell_change(told.as_ref(), self.broken.as_ref(), tell);
         }
+        self.note_refusal();
+        more
     }
 
     fn read_retired(
@@ -270,6 +297,7 @@ impl Place {
                     more = true;
                 }
                 Err(error) => {
+                    self.report.lost_files += 1;
                     let (path, reason) = (tail.path.clone(), error.to_string());
                     tell(FollowEvent::Unreadable { path, reason });
                     over.push(place);
@@ -298,6 +326,7 @@ impl Place {
                 false
             }
             Err(error) => {
+                self.report.lost_files += 1;
                 tell(FollowEvent::Unreadable { path: tail.path.clone(), reason: error.to_string() });
                 true
             }

@@ -1,6 +1,7 @@
 //! Logs that were rotated while nobody read: renamed beside the live one, or compressed into an archive.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -27,6 +28,15 @@ pub(super) struct Rotated {
     pub(super) compressed: bool,
 }
 
+/// What an archive holds.
+#[derive(Default)]
+pub(super) struct Found {
+    /// Logs of connections.
+    pub(super) rotated: Vec<Rotated>,
+    /// Files that cannot be read, why, and when they were written last.
+    pub(super) unreadable: Vec<(PathBuf, io::Error, SystemTime)>,
+}
+
 /// Where rotated logs may lie, and how their names begin.
 #[derive(Clone, Debug)]
 pub(super) struct Archive {
@@ -36,7 +46,7 @@ pub(super) struct Archive {
 
 impl Archive {
     /// Logs of connections written later than a day before `since`, the earliest first; a plain one before its compressed copy.
-    pub(super) fn look(&self, since: SystemTime) -> Vec<Rotated> {
+    pub(super) fn look(&self, since: SystemTime) -> Found {
         let since = since.checked_sub(BEFORE).unwrap_or(SystemTime::UNIX_EPOCH);
         let mut files = Vec::new();
         for folder in &self.folders {
@@ -45,7 +55,13 @@ impl Archive {
         files.sort_unstable();
         files.dedup();
         let surplus = files.len().saturating_sub(MOST);
-        let mut found: Vec<Rotated> = files.drain(surplus..).filter_map(|(time, path)| open(time, path)).collect();
+        let (mut found, mut unreadable) = (Vec::new(), Vec::new());
+        for (modified, path) in files.drain(surplus..) {
+            match open(modified, &path) {
+                Ok(rotated) => found.extend(rotated),
+                Err(error) => unreadable.push((path, error, modified)),
+            }
+        }
         found.sort_by_key(|rotated| (rotated.modified, rotated.compressed));
         let mut unique: Vec<Rotated> = Vec::new();
         // Whoever compresses removes the original afterwards, so both may be there.
@@ -56,7 +72,7 @@ impl Archive {
             }
         }
         unique.sort_by(|left, right| (left.modified, &left.path).cmp(&(right.modified, &right.path)));
-        unique
+        Found { rotated: unique, unreadable }
     }
 
     fn walk(&self, folder: &Path, deep: usize, since: SystemTime, files: &mut Vec<(SystemTime, PathBuf)>) {
@@ -76,10 +92,10 @@ impl Archive {
     }
 }
 
-fn open(modified: SystemTime, path: PathBuf) -> Option<Rotated> {
-    let mut bytes = Bytes::open(&path).ok()?;
-    let head = bytes.piece(0, crate::recognise::HEAD).ok()?;
-    let Recognised::Log(_) = recognise(&head) else { return None };
-    let compressed = bytes.id().is_none();
-    Some(Rotated { path, head: head[..head.len().min(HEAD)].to_vec(), modified, compressed })
+fn open(modified: SystemTime, path: &Path) -> io::Result<Option<Rotated>> {
+    let mut bytes = Bytes::open(path)?;
+    let head = bytes.piece(0, crate::recognise::HEAD)?;
+    let Recognised::Log(_) = recognise(&head) else { return Ok(None) };
+    let (compressed, path) = (bytes.id().is_none(), path.to_owned());
+    Ok(Some(Rotated { path, head: head[..head.len().min(HEAD)].to_vec(), modified, compressed }))
 }

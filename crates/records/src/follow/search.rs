@@ -13,7 +13,7 @@ use super::tail::Tail;
 /// Remembers what was rotated before the first run: a later one does not want it either.
 pub(super) fn leave_alone(places: &[Place], positions: &mut Positions) {
     for place in places {
-        for Rotated { path, head, .. } in place.archive.look(SystemTime::now()) {
+        for Rotated { path, head, .. } in place.archive.look(SystemTime::now()).rotated {
             let is_live = places.iter().any(|place| place.is_live(&path, &head));
             // A header alone may be that of a log to come.
             let has_rows = head.split_inclusive(|byte| *byte == b'\n').any(|line| line.first() != Some(&b'#'));
@@ -36,8 +36,17 @@ pub(super) fn go_on(
         open.retain(|position| !place.owns(&position.path) || !place.resume_live(position, tell));
     }
     let mut known: Vec<Head> = positions.finished.clone();
+    let mut lost = HashSet::new();
     for index in 0..places.len() {
-        for Rotated { path, head, modified, .. } in places[index].archive.look(written) {
+        let found = places[index].archive.look(written);
+        for (path, error, modified) in found.unreadable {
+            // What is live is told where that is looked at, and several places share an archive.
+            let is_live = places.iter().any(|place| place.is_at(&path));
+            if modified >= written && !is_live && lost.insert(path.clone()) {
+                places[index].lose(path, error.to_string(), tell);
+            }
+        }
+        for Rotated { path, head, modified, .. } in found.rotated {
             let is_live = places.iter().any(|place| place.is_live(&path, &head));
             if is_live || known.iter().any(|known| known.is_of(&head)) {
                 continue;
@@ -54,8 +63,10 @@ pub(super) fn go_on(
         }
     }
     open.retain(|position| {
-        let missing = places.iter().any(|place| place.owns(&position.path));
-        if missing {
+        let owner = places.iter_mut().find(|place| place.owns(&position.path));
+        let missing = owner.is_some();
+        if let Some(owner) = owner {
+            owner.report.lost_files += 1;
             tell(FollowEvent::Missing { path: position.path.clone(), offset: position.offset });
         }
         !missing
@@ -74,18 +85,29 @@ pub(super) fn catch_up(
     since: SystemTime,
     known: &mut HashSet<FileId>,
     positions: &Positions,
+    tell: &mut dyn FnMut(FollowEvent),
 ) {
     places.iter_mut().for_each(Place::learn_heads);
-    for Rotated { path, head, modified, .. } in places[index].archive.look(since) {
+    let found = places[index].archive.look(since);
+    for (path, error, modified) in found.unreadable {
+        let is_known = FileId::of(&path).is_ok_and(|id| known.contains(&id));
+        if modified >= since && !is_known && !places.iter().any(|place| place.is_at(&path)) {
+            places[index].lose(path, error.to_string(), tell);
+        }
+    }
+    for Rotated { path, head, modified, .. } in found.rotated {
         let is_known = FileId::of(&path).is_ok_and(|id| known.contains(&id))
             || places.iter().any(|place| place.reads(&head))
             || positions.finished.iter().any(|finished| finished.is_of(&head));
         if modified < since || is_known {
             continue;
         }
-        if let Ok(tail) = Tail::open(&path) {
-            known.extend(tail.id());
-            places[index].read_first(tail);
+        match Tail::open(&path) {
+            Ok(tail) => {
+                known.extend(tail.id());
+                places[index].read_first(tail);
+            }
+            Err(error) => places[index].lose(path, error.to_string(), tell),
         }
     }
 }

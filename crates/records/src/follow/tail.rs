@@ -1,5 +1,6 @@
 //! One log, from where reading stands to what was written last.
 
+use std::borrow::Cow;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -55,8 +56,8 @@ pub(super) struct Tail {
     head: Vec<u8>,
     /// What it is, where an earlier run had begun it.
     kind: Option<LogKind>,
-    /// It is no log of connections: nothing is read from it.
-    refused: bool,
+    /// Why it is no log of connections: nothing is read from it.
+    refused: Option<String>,
     /// Looks since something was written.
     pub(super) quiet: u32,
 }
@@ -83,7 +84,7 @@ impl Tail {
             waiting: 0,
             head: Vec::new(),
             kind: None,
-            refused: false,
+            refused: None,
             quiet: 0,
         }
     }
@@ -192,13 +193,13 @@ impl Tail {
         (*syntax, self.taken, self.line, self.settled, self.header) = (None, 0, 0, (0, 0), 0);
         buffer.clear();
         head.clear();
-        (self.header_lines, self.has_rows, self.passing, self.refused) = (None, false, false, false);
+        (self.header_lines, self.has_rows, self.passing, self.refused) = (None, false, false, None);
     }
 
     /// Takes the last line though nothing ended it: the log is over.
     pub(super) fn take_rest(&mut self, out: &mut Vec<Record>, report: &mut LogReport) {
         let rest = std::mem::take(&mut self.buffer);
-        if !rest.is_empty() && !self.passing && !self.refused && self.syntax.is_some() {
+        if !rest.is_empty() && !self.passing && self.refused.is_none() && self.syntax.is_some() {
             self.take(&rest, out, report);
             self.taken += rest.len() as u64;
         }
@@ -223,6 +224,21 @@ impl Tail {
         Ok(!self.head.is_empty() && self.bytes.piece(0, self.head.len())? != self.head)
     }
 
+    /// Whether it turned out to be another log.
+    pub(super) fn is_refused(&self) -> bool {
+        self.refused.is_some()
+    }
+
+    /// Why nothing is read from it though it can be opened: it is another log, or its first lines are none that are understood, and
+    /// no others have come for some looks.
+    pub(super) fn refusal(&self) -> Option<Cow<'_, str>> {
+        let is_odd = self.syntax.is_none() && self.quiet >= MOST_WAITING && self.buffer.contains(&b'\n');
+        match &self.refused {
+            Some(reason) => Some(reason.into()),
+            None => is_odd.then(|| "no line of it is understood: neither Zeek's conn.log nor Suricata's EVE".into()),
+        }
+    }
+
     /// Looks what it begins with, read or not.
     pub(super) fn learn_head(&mut self) -> io::Result<()> {
         if self.head.len() < positions::HEAD {
@@ -242,7 +258,7 @@ impl Tail {
         let read = self.bytes.read_at(&mut self.buffer[have..], self.taken + have as u64);
         self.buffer.truncate(have + *read.as_ref().unwrap_or(&0));
         let read = read?;
-        if self.refused {
+        if self.refused.is_some() {
             self.taken += self.buffer.len() as u64;
             self.buffer.clear();
         }
@@ -305,7 +321,7 @@ impl Tail {
 
     /// Finds out what the log is, once enough of it was written; whether that is known.
     fn recognise(&mut self, report: &mut LogReport) -> bool {
-        if self.refused {
+        if self.refused.is_some() {
             return false;
         }
         let whole = memchr::memrchr(b'\n', &self.buffer).map_or(0, |feed| feed + 1);
@@ -322,7 +338,7 @@ impl Tail {
         if report.warnings.len() < LogReport::PROBLEMS {
             report.warnings.push(error.to_string());
         }
-        self.refused = true;
+        self.refused = Some(error.to_string());
         self.taken += self.buffer.len() as u64;
         self.buffer.clear();
         false
