@@ -1,47 +1,32 @@
 //! Captures that people hand in: kept in folders of their own under names of ours, looked at one after another, and let go in time.
 
+mod coming;
+mod look;
+mod work;
+
 use std::collections::{HashMap, VecDeque};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use lapwing_capture::Filter;
-use lapwing_detect::packets::{Method, Pattern};
+use lapwing_detect::packets::Method;
 use lapwing_engine::Control;
-use lapwing_engine::packets::{PacketPage, PacketQuery, Survey, packets, survey};
+use lapwing_engine::packets::{PacketPage, PacketQuery, packets};
 use lapwing_store::{Change, Store, StoreError, StoreSettings, Upload, UploadState};
-use serde::{Deserialize, Serialize};
-use serde_json::json;
 
-use crate::operator::{Analysis, Operator};
+use crate::operator::Operator;
 use crate::problem::Problem;
 use crate::stream::Stream;
-use crate::view::job::{Findings, Job};
-
-/// How long an upload is kept.
-const KEPT: Duration = Duration::from_secs(7 * 86_400);
-
-/// All uploads together may take so many times what one may.
-const MOST_TOGETHER: u64 = 8;
-
-/// Uploads of one account that come in at once: fewer than there are places, so that nobody takes all.
-const MOST_OF_ONE: usize = 3;
-
-/// Frames of one capture that are looked at: what unpacks to more is not read to its end.
-const MOST_FRAMES: u64 = 50_000_000;
-
-/// How long one is looked at: what unpacks to far more than it is would keep those behind it waiting for hours.
-const LONGEST: Duration = Duration::from_secs(30 * 60);
+use crate::view::job::Job;
+pub(crate) use coming::Incoming;
+pub(crate) use look::Look;
 
 /// Stores of uploads that stay open.
 const MOST_OPEN: usize = 4;
-
-/// How often it is told how far one has come.
-const EVERY: Duration = Duration::from_millis(500);
 
 /// The capture in an upload's folder, what was found in it, and what its packets look like.
 const CAPTURE: &str = "capture";
@@ -66,53 +51,6 @@ struct State {
     /// Who hands in those that come in, each of which may take as much room as one may.
     coming: Vec<String>,
     open: VecDeque<(String, Arc<Store>)>,
-}
-
-/// What the packets of an upload look like.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Look {
-    pub(crate) packets: u64,
-    pub(crate) taken: u64,
-    pub(crate) anomalies: u64,
-    /// By the keys of patterns.
-    pub(crate) patterns: HashMap<String, u64>,
-    /// They of the packets that stand out; nothing in what an earlier version wrote.
-    #[serde(default)]
-    pub(crate) unusual_patterns: HashMap<String, u64>,
-    pub(crate) method: String,
-    pub(crate) judging: String,
-}
-
-/// The place of an upload that comes in: of one that does not come whole nothing stays, however its coming ends.
-pub(crate) struct Coming {
-    uploads: Arc<Uploads>,
-    pub(crate) id: String,
-    pub(crate) path: PathBuf,
-    by: String,
-    has_come: bool,
-}
-
-impl Drop for Coming {
-    fn drop(&mut self) {
-        let mut state = self.uploads.state();
-        if let Some(place) = state.coming.iter().position(|by| *by == self.by) {
-            state.coming.swap_remove(place);
-        }
-        drop(state);
-        if !self.has_come {
-            self.uploads.give_up(&self.id);
-        }
-    }
-}
-
-/// An upload that has come in, and is to be looked at.
-#[derive(Default)]
-pub(crate) struct Incoming {
-    pub(crate) name: String,
-    pub(crate) bytes: u64,
-    pub(crate) filter: Option<String>,
-    pub(crate) model: Option<String>,
-    pub(crate) by: String,
 }
 
 impl Uploads {
@@ -158,69 +96,10 @@ impl Uploads {
         self.most_bytes
     }
 
-    /// Makes room for one more: its name, and the file that its bytes go to.
-    pub(crate) fn receive(self: &Arc<Self>, by: &str) -> Result<Coming, Problem> {
-        let taken: u64 = self.store.uploads()?.iter().map(|upload| upload.bytes).sum();
-        let mut state = self.state();
-        if taken + (state.coming.len() as u64 + 1) * self.most_bytes > MOST_TOGETHER * self.most_bytes {
-            return Err(Problem::conflict("the uploads that are kept leave no room; remove some first"));
-        }
-        if state.coming.iter().filter(|other| *other == by).count() >= MOST_OF_ONE {
-            let detail = format!("you hand in {MOST_OF_ONE} captures already; wait until one has come in");
-            return Err(Problem::too_many(detail, Duration::from_secs(5)));
-        }
-        state.coming.push(by.to_owned());
-        drop(state);
-        let id = crate::random::hex(8);
-        let folder = self.folder.join(&id);
-        let path = folder.join(CAPTURE);
-        let coming = Coming { uploads: Arc::clone(self), id, path, by: by.to_owned(), has_come: false };
-        let made = make_private(&self.folder).and_then(|()| make_private(&folder));
-        made.map_err(|error| Problem::unavailable(format!("the upload cannot be kept: {error}")))?;
-        Ok(coming)
-    }
-
     /// Lets go of what came of an upload that failed.
     pub(crate) fn give_up(&self, id: &str) {
         // What cannot be removed now is removed with the folder.
         let _ = fs::remove_dir_all(self.folder.join(id));
-    }
-
-    /// Has an upload looked at when its turn comes.
-    pub(crate) fn submit(&self, mut coming: Coming, incoming: Incoming) -> Result<Job, Problem> {
-        if let Some(filter) = incoming.filter.as_deref() {
-            Filter::new(filter).map_err(|error| Problem::bad_request(format!("filter: {error}")))?;
-        }
-        if let Some(model) = incoming.model.as_deref()
-            && !self.operator.models().iter().any(|known| known.name == model)
-        {
-            return Err(Problem::bad_request(format!("model: '{model}' is not at hand")));
-        }
-        let now = crate::clock::now();
-        let Incoming { name, bytes, filter, model, by } = incoming;
-        let id = coming.id.clone();
-        let upload = Upload {
-            id: id.clone(),
-            name,
-            bytes,
-            state: UploadState::Queued,
-            filter,
-            model,
-            by,
-            created: now,
-            ended: None,
-            expires: now.plus(KEPT),
-            error: None,
-            summary: None,
-        };
-        self.store.add_upload(&upload)?;
-        coming.has_come = true;
-        self.state().controls.insert(id.clone(), Arc::default());
-        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        if queue.as_ref().is_none_or(|queue| queue.send(id).is_err()) {
-            return Err(Problem::unavailable("the program is about to end"));
-        }
-        Ok(self.job(upload))
     }
 
     pub(crate) fn list(&self) -> Result<Vec<Job>, Problem> {
@@ -335,113 +214,6 @@ impl Uploads {
             _ => Err(Problem::not_found(format!("the upload {id} is still being looked at"))),
         }
     }
-
-    fn work(&self, queue: &Receiver<String>, stream: &Arc<Stream>) {
-        while let Ok(id) = queue.recv() {
-            let control = self.state().controls.get(&id).cloned();
-            // It may have been removed while it waited.
-            if let (Some(control), Ok(upload)) = (control, self.store.upload(&id)) {
-                self.look_at(upload, &control, stream);
-            }
-            self.state().controls.remove(&id);
-            // It may have been removed while it was looked at, and something written after that.
-            if matches!(self.store.upload(&id), Err(StoreError::NotFound { .. })) {
-                self.forget(&id);
-            }
-        }
-    }
-
-    fn look_at(&self, mut upload: Upload, control: &Arc<Control>, stream: &Arc<Stream>) {
-        upload.state = UploadState::Running;
-        self.note(&upload, stream);
-        let found = {
-            let watch = Watchdog::start(Arc::clone(control), upload.clone(), Arc::clone(stream));
-            let found = if control.stopped() { Ok(None) } else { self.find(&upload, control) };
-            if matches!(found, Ok(None)) && watch.late.load(Ordering::Relaxed) {
-                Err(format!("it takes more than {} minutes to read", LONGEST.as_secs() / 60))
-            } else {
-                found
-            }
-        };
-        upload.ended = Some(crate::clock::now());
-        match found {
-            Ok(Some(findings)) => {
-                upload.state = UploadState::Done;
-                upload.summary = serde_json::to_value(findings).ok();
-            }
-            Ok(None) => upload.state = UploadState::Cancelled,
-            Err(reason) => {
-                upload.state = UploadState::Failed;
-                // Where it lies here is nobody's business.
-                let place = self.folder.join(&upload.id).join(CAPTURE);
-                upload.error = Some(reason.replace(&place.display().to_string(), &upload.name));
-            }
-        }
-        self.note(&upload, stream);
-    }
-
-    fn note(&self, upload: &Upload, stream: &Stream) {
-        // It may have been removed meanwhile.
-        let _ = self.store.update_upload(upload);
-        stream.tell(json!({ "type": "job", "job": self.job(upload.clone()) }));
-    }
-
-    /// Looks for what is wrong, then at what packets look like; `None` when it was cancelled.
-    fn find(&self, upload: &Upload, control: &Arc<Control>) -> Result<Option<Findings>, String> {
-        let folder = self.folder.join(&upload.id);
-        let (path, place) = (folder.join(CAPTURE), folder.join(STORE));
-        let filter = upload.filter.as_deref().map(Filter::new).transpose().map_err(|error| error.to_string())?;
-        make_private(&place).map_err(|error| error.to_string())?;
-        let store = Arc::new(Store::open(&place, self.settings.clone()).map_err(|error| error.to_string())?);
-        let analysis = Analysis {
-            path: &path,
-            filter: filter.as_ref(),
-            model: upload.model.as_deref(),
-            store: &store,
-            control,
-            most_frames: MOST_FRAMES,
-        };
-        let mut findings = self.operator.analyse(&analysis).map_err(|error| error.to_string())?;
-        if control.stopped() {
-            return Ok(None);
-        }
-        // What is too long to read whole is too long to look at packet by packet.
-        if findings.packets < MOST_FRAMES {
-            let method = Method::from_key(&self.operator.source().method).unwrap_or_default();
-            let seen = survey(&path, filter.as_ref(), method, None, control).map_err(|error| error.to_string())?;
-            if control.stopped() {
-                return Ok(None);
-            }
-            findings.anomalies = seen.totals.anomalies;
-            keep(&folder.join(SURVEY), &Look::of(&seen)).map_err(|error| error.to_string())?;
-        }
-        Ok(Some(findings))
-    }
-}
-
-impl Look {
-    fn of(survey: &Survey) -> Self {
-        let by_key = |counts: &[(Pattern, u64)]| {
-            counts.iter().map(|(pattern, count)| (pattern.key().to_owned(), *count)).collect()
-        };
-        Self {
-            packets: survey.frames,
-            taken: survey.totals.all().packets,
-            anomalies: survey.totals.anomalies,
-            patterns: by_key(&survey.patterns),
-            unusual_patterns: by_key(&survey.unusual_patterns),
-            method: survey.judging.method.key().to_owned(),
-            judging: survey.judging.text(),
-        }
-    }
-
-    pub(crate) fn of_pattern(&self, pattern: Pattern) -> u64 {
-        self.patterns.get(pattern.key()).copied().unwrap_or_default()
-    }
-
-    pub(crate) fn unusual_of_pattern(&self, pattern: Pattern) -> u64 {
-        self.unusual_patterns.get(pattern.key()).copied().unwrap_or_default()
-    }
 }
 
 /// Removes what a killed program left in the folder of uploads that nobody knows of.
@@ -455,10 +227,6 @@ fn remove_others(folder: &Path, known: &[Upload]) {
         // What cannot be removed only takes room.
         let _ = if entry.path().is_dir() { fs::remove_dir_all(entry.path()) } else { fs::remove_file(entry.path()) };
     }
-}
-
-fn keep(path: &Path, look: &Look) -> std::io::Result<()> {
-    fs::write(path, serde_json::to_vec(look)?)
 }
 
 fn make_private(folder: &Path) -> std::io::Result<()> {
@@ -484,31 +252,4 @@ impl Drop for Wanted {
 
 fn stop(control: &Control) {
     control.stop_flag().store(true, Ordering::Relaxed);
-}
-
-/// Tells how far one has come, as long as it lives, and ends what takes too long.
-struct Watchdog {
-    late: Arc<AtomicBool>,
-    /// Its end ends the thread.
-    _alive: Sender<()>,
-}
-
-impl Watchdog {
-    fn start(control: Arc<Control>, upload: Upload, stream: Arc<Stream>) -> Self {
-        let (alive, over) = channel::<()>();
-        let (late, begun) = (Arc::new(AtomicBool::new(false)), Instant::now());
-        let is_late = Arc::clone(&late);
-        thread::spawn(move || {
-            while over.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
-                if begun.elapsed() > LONGEST {
-                    is_late.store(true, Ordering::Relaxed);
-                    stop(&control);
-                }
-                let position = control.position();
-                let progress = position.total.map(|total| (position.read as f64 / total.max(1) as f64).min(1.0));
-                stream.tell(json!({ "type": "job", "job": Job::new(upload.clone(), progress) }));
-            }
-        });
-        Self { late, _alive: alive }
-    }
 }

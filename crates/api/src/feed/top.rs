@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
-use super::MOST_COUNTED;
+/// Hosts and ports counted one by one.
+const MOST_COUNTED: usize = 4_096;
 
 /// What one moved.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,0 +1,62 @@
+//! The stage by which a run fills a feed.
+
+use lapwing_asset::Inventory;
+use lapwing_capture::Timestamp;
+use lapwing_engine::{Scored, Stage};
+use lapwing_flow::Reported;
+use lapwing_protocol::{Observation, Observed};
+
+use super::Feed;
+
+/// A stage that shows what another sees.
+pub struct Feeding<'a> {
+    stage: &'a mut dyn Stage,
+    feed: Feed,
+}
+
+impl<'a> Feeding<'a> {
+    /// Shows in `feed` what `stage` sees.
+    pub fn new(stage: &'a mut dyn Stage, feed: Feed) -> Self {
+        Self { stage, feed }
+    }
+}
+
+impl Stage for Feeding<'_> {
+    fn looks_at(&self) -> Reported {
+        self.stage.looks_at().max(Reported::Ends)
+    }
+
+    fn inventory(&self) -> Option<&Inventory> {
+        self.stage.inventory()
+    }
+
+    fn observe(&mut self, observed: &[Observed<'_>], scored: &[Scored<'_>]) {
+        self.stage.observe(observed, scored);
+        let mut state = self.feed.state();
+        if let Some(first) = observed.first() {
+            state.run.get_or_insert(first.time);
+        }
+        scored.iter().for_each(|scored| state.score(scored));
+        for observed in observed {
+            if let Observation::FlowEnded(flow) = observed.fact {
+                state.flow(flow, self.feed.simulated, |host| self.feed.country(host));
+            }
+        }
+    }
+
+    fn idle(&mut self) {
+        self.stage.idle();
+    }
+
+    fn advance(&mut self, second: Timestamp) {
+        let mut state = self.feed.state();
+        state.now = Some(second);
+        state.began.get_or_insert(second);
+        if !state.framed {
+            // Of logs, too, silent seconds are seconds.
+            state.second(second);
+        }
+        drop(state);
+        self.stage.advance(second);
+    }
+}
