@@ -3,10 +3,12 @@
 mod analyse;
 mod fence;
 mod logs;
+mod now;
 mod open;
 mod operator;
 mod renew;
 mod run;
+mod shown;
 mod tls;
 
 use std::hash::{BuildHasher, RandomState};

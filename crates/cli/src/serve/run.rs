@@ -1,25 +1,24 @@
 //! The thread that watches, one source after another.
 
-use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
-use lapwing_alert::{Alert, AlertConfig, Places};
+use lapwing_alert::{AlertConfig, Places};
 use lapwing_api::{Feed, Feeding, Second, SourceKind, SourceState, SourceStatus};
-use lapwing_capture::{LiveStatus, PaceStatus, Timestamp};
+use lapwing_capture::Timestamp;
 use lapwing_detect::Anomaly;
 use lapwing_detect::packets::Method;
-use lapwing_detect::signature::LoadReport;
 use lapwing_engine::packets::{Tap, Tapped};
 use lapwing_engine::{Control, Detecting, PipelineConfig, Scoring, Stage, Watching};
 use lapwing_export::SinkStatus;
 use lapwing_export::metrics::Metrics;
-use lapwing_store::{AlertRecorder, Pressure, Store};
+use lapwing_store::{Pressure, Store};
 
-use super::logs;
+use super::now::{Now, State};
 use super::open::{Frames, Opened};
+use super::shown::{Handed, Shown};
 use crate::baseline::Normal;
 use crate::delivery::Delivering;
 use crate::input::Input;
@@ -59,60 +58,6 @@ pub(super) struct Runner {
 pub(super) struct NamedModel {
     pub(super) name: String,
     pub(super) anomaly: Anomaly,
-}
-
-/// What is watched now, for those who ask.
-#[derive(Default)]
-pub(super) struct Now {
-    state: Mutex<State>,
-    changed: Condvar,
-}
-
-#[derive(Default)]
-pub(super) struct State {
-    pub(super) status: SourceStatus,
-    pub(super) control: Arc<Control>,
-    pub(super) live: Arc<LiveStatus>,
-    pub(super) pace: Option<Arc<PaceStatus>>,
-    pub(super) stop: Arc<AtomicBool>,
-    pub(super) captures: Vec<std::path::PathBuf>,
-    /// What scores flows, whose models can be replaced.
-    pub(super) scoring: Option<Arc<Scoring>>,
-    pub(super) lost: Lost,
-    /// What is kept of it, and what is not.
-    pub(super) kept: Option<AlertRecorder>,
-    pub(super) report: LoadReport,
-    /// How often each rule decided, and when last.
-    pub(super) hits: Hits,
-    /// Which source this is, counted from the start.
-    pub(super) run: u64,
-}
-
-pub(super) type Lost = std::collections::BTreeMap<String, u64>;
-pub(super) type Hits = std::collections::HashMap<String, (u64, Timestamp)>;
-
-impl Now {
-    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn change(&self, change: impl FnOnce(&mut State)) {
-        change(&mut self.lock());
-        self.changed.notify_all();
-    }
-
-    /// Waits until `done`, for so long at most.
-    pub(super) fn wait(&self, patience: Duration, done: impl Fn(&State) -> bool) -> bool {
-        let (end, mut state) = (Instant::now() + patience, self.lock());
-        while !done(&state) {
-            let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return false;
-            }
-            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
-        true
-    }
 }
 
 impl Runner {
@@ -334,61 +279,5 @@ impl Runner {
         }
         let sinks = kept.beside(others).context("the store cannot be used")?;
         Ok(Told::new(sinks, reload, places, Arc::clone(stop)))
-    }
-}
-
-impl State {
-    /// What is known of the source at this moment.
-    pub(super) fn note_progress(&mut self) {
-        let counted = self.control.counted();
-        self.status.packets = self.control.frames();
-        let is_log = matches!(self.status.kind, SourceKind::Zeek | SourceKind::Eve);
-        self.status.flows = if is_log { self.status.packets } else { counted.flows.started };
-        if is_log && self.status.state == SourceState::Running {
-            self.status.detail = logs::trouble(&counted.logs);
-        }
-        if self.pace.is_some() {
-            let position = self.control.position();
-            let share = position.total.map(|total| position.read as f64 / total.max(1) as f64);
-            let over = self.status.state == SourceState::Ended;
-            self.status.progress = if over { Some(1.0) } else { share.map(|share| share.min(1.0)) };
-        }
-    }
-}
-
-/// Shows alerts to those who look.
-struct Shown {
-    feed: Feed,
-    now: Arc<Now>,
-}
-
-impl Sink for Shown {
-    fn take(&mut self, alerts: &[Alert]) -> io::Result<()> {
-        self.feed.alerts(alerts);
-        let mut now = self.now.lock();
-        for alert in alerts.iter().filter(|alert| alert.is_new()) {
-            for rule in &alert.rules {
-                let hits = now.hits.entry(rule.clone()).or_default();
-                *hits = (hits.0 + 1, alert.last_seen);
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Hands alerts to receivers that outlive a source.
-struct Handed(Arc<Mutex<Delivering>>);
-
-impl Sink for Handed {
-    fn take(&mut self, alerts: &[Alert]) -> io::Result<()> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take(alerts)
-    }
-
-    fn tend(&mut self, detecting: &Detecting) -> io::Result<()> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).tend(detecting)
-    }
-
-    fn reopen(&mut self) -> io::Result<()> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).reopen()
     }
 }
