@@ -4,11 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
-use lapwing_alert::AlertConfig;
 use lapwing_api::{Analysis, Findings};
 use lapwing_capture::Inputs;
 use lapwing_detect::Anomaly;
-use lapwing_engine::{Detecting, PipelineConfig, Recording, Summary};
+use lapwing_engine::{PipelineConfig, Recording, Summary};
 use lapwing_store::{Pressure, Recorder};
 
 use super::run::Runner;
@@ -17,9 +16,7 @@ impl Runner {
     /// Looks for what is wrong in a capture, as `scan` does.
     pub(super) fn analyse(&self, analysis: &Analysis<'_>) -> Result<Findings> {
         let mut source = Inputs::open(&[PathBuf::from(analysis.path)])?;
-        let alerts = AlertConfig::from(&self.input.settings.alert);
-        let (mut stage, scoring, report) =
-            Detecting::new(&self.input.local, &self.current_rules(), self.asked_for(analysis.model), alerts);
+        let (mut stage, scoring, report) = self.detecting(self.asked_for(analysis.model), false);
         let mut recorder = Recorder::start(Arc::clone(analysis.store), Pressure::Wait, |problem| {
             eprintln!("lapwing: an upload: {problem}");
         });

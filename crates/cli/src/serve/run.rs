@@ -7,9 +7,11 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use lapwing_alert::{AlertConfig, Places};
 use lapwing_api::{Feed, Feeding, Second, SourceKind, SourceState, SourceStatus};
+use lapwing_asset::Inventory;
 use lapwing_capture::Timestamp;
 use lapwing_detect::Anomaly;
 use lapwing_detect::packets::Method;
+use lapwing_detect::signature::LoadReport;
 use lapwing_engine::packets::{Tap, Tapped};
 use lapwing_engine::{Control, Detecting, PipelineConfig, Scoring, Stage, Watching};
 use lapwing_export::SinkStatus;
@@ -44,6 +46,8 @@ pub(super) struct Runner {
     /// Names of those in use.
     used: Mutex<Vec<String>>,
     learnt: Option<Anomaly>,
+    /// The devices of the baseline.
+    normal: Option<Inventory>,
     pub(super) not_evaluated: Vec<String>,
     pub(super) store: Arc<Store>,
     pub(super) feed: Feed,
@@ -103,6 +107,7 @@ impl Runner {
             models,
             used: Mutex::new(used),
             learnt: normal.learnt,
+            normal: normal.inventory,
             not_evaluated,
             store,
             feed,
@@ -140,6 +145,17 @@ impl Runner {
         let used = self.models_in_use();
         let used = self.models.iter().filter(|model| used.contains(&model.name));
         used.map(|model| model.anomaly.clone()).collect()
+    }
+
+    /// What judges a run by the rules that are in force and by these models. Nothing that the baseline had is new to it.
+    pub(super) fn detecting(&self, anomalies: Vec<Anomaly>, simulated: bool) -> (Detecting, Scoring, LoadReport) {
+        let alerts = AlertConfig { simulated, ..AlertConfig::from(&self.input.settings.alert) };
+        let (mut detecting, scoring, report) =
+            Detecting::new(&self.input.local, &self.current_rules(), anomalies, alerts);
+        if let Some(normal) = &self.normal {
+            detecting.set_inventory(normal.clone());
+        }
+        (detecting, scoring, report)
     }
 
     /// What became of deliveries.
@@ -180,15 +196,18 @@ impl Runner {
 
     fn go_through(&self, opened: Opened) -> Result<()> {
         let settings = &self.input.settings;
-        let alerts = AlertConfig { simulated: opened.status.simulated, ..AlertConfig::from(&settings.alert) };
-        let rules = self.current_rules();
-        let (mut detecting, scoring, report) = Detecting::new(&self.input.local, &rules, self.anomalies(), alerts);
+        let (mut detecting, scoring, report) = self.detecting(self.anomalies(), opened.status.simulated);
         let scoring = Arc::new(scoring);
         let (reload, listed) = (self.learnt.clone(), Arc::clone(&self.now));
         let reload = Reload::new(&self.judge, &settings.signatures, reload, Arc::clone(&scoring))
             .heard_by(move |report| listed.lock().report = report);
-        let goes_on = matches!(opened.status.kind, SourceKind::Interface | SourceKind::Zeek | SourceKind::Eve);
-        let pressure = if goes_on { Pressure::LeaveOut } else { Pressure::Wait };
+        let pressure = match opened.status.kind {
+            SourceKind::Interface => Pressure::LeaveOut,
+            // They do not run away.
+            SourceKind::Zeek | SourceKind::Eve => Pressure::WaitBriefly,
+            SourceKind::Replay | SourceKind::Simulate | SourceKind::None => Pressure::Wait,
+        };
+        let goes_on = pressure != Pressure::Wait;
         let kept = Keeping::on(Arc::clone(&self.store), pressure, goes_on.then_some(&mut detecting));
         let mut kept = if goes_on { kept } else { kept.until(Arc::clone(&opened.stop)) };
         let control = Arc::new(Control::default());

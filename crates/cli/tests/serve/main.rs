@@ -8,6 +8,7 @@ mod full_disk;
 mod limits;
 mod logs;
 mod operations;
+mod replay;
 mod sentrynet;
 mod server;
 mod sites;

@@ -105,10 +105,15 @@ impl Server {
     pub(crate) fn start() -> Self {
         let capture = corpus("first-look/suspicious.pcap");
         let server = Self::with_admin(&["--replay", capture.to_str().unwrap(), "--speed", "max"]);
-        server.until("the replay ends", |server| {
+        server.ended();
+        server
+    }
+
+    /// Waits until all that is played has been watched.
+    pub(crate) fn ended(&self) {
+        self.until("the replay ends", |server| {
             server.get("/api/v1/sources", &server.admin).json()["current"]["state"] == "ended"
         });
-        server
     }
 
     /// Serves with these arguments; there is an admin.

@@ -198,8 +198,7 @@ fn names_of_hosts_and_devices_with_markup_come_back_as_data() {
 fn user_agents_and_server_names_with_markup_come_back_as_data() {
     const HOSTILE: &str = "<script>alert(1)</script>";
     let capture = corpus("first-look/clean.pcap");
-    let mut server = Server::bare(&["--replay", capture.to_str().unwrap(), "--speed", "max", "--payload", "200"]);
-    server.make_admin();
+    let server = Server::with_admin(&["--replay", capture.to_str().unwrap(), "--speed", "max", "--payload", "200"]);
     let payload = |server: &Server, capture: &[u8]| {
         let job = ended(server, &upload(server, "said.pcap", capture));
         let path = format!("/api/v1/packets?job={}", job["id"].as_str().unwrap());
