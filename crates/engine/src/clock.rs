@@ -13,6 +13,11 @@ const LARGEST_JUMP: Duration = Duration::from_secs(24 * 60 * 60);
 /// see, so it takes one more, and once any second frame agreed with the first it does not happen at all.
 const FRAMES_THAT_OUTVOTE_THE_FIRST: u64 = 3;
 
+/// Frames in a row that must claim times near each other before a jump ahead of more than a day is believed; and how many when it
+/// leads to what lies ahead of a clock that is known ([`Clock::now_is`]). So many are no broken ones: that clock is wrong.
+const FRAMES_THAT_CONFIRM_A_JUMP: u64 = 2;
+const FRAMES_THAT_OUTVOTE_THE_SYSTEM: u64 = 100;
+
 /// How far frames may lie behind the clock before they count as late: reordering between queues is common below.
 const LATE_AFTER: Duration = Duration::from_secs(1);
 
@@ -20,7 +25,10 @@ const LATE_AFTER: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Clock {
     now: Option<Timestamp>,
-    held: Option<Timestamp>,
+    /// The last of the frames in a row that claim to be far ahead, and how many there are.
+    held: Option<(Timestamp, u64)>,
+    /// What is later is not believed at once.
+    latest: Option<Timestamp>,
     /// A second frame lay within a day of the clock: from then on it never runs back.
     confirmed: bool,
     /// The frames in a row that contradict an unconfirmed clock: the first one's time, and how many there are.
@@ -53,6 +61,12 @@ impl Clock {
         self.now
     }
 
+    /// Notes what time the system's clock has, where frames come as they are captured: what is more than a day ahead of it has a
+    /// broken time, until [`FRAMES_THAT_OUTVOTE_THE_SYSTEM`] agree.
+    pub(crate) fn now_is(&mut self, time: Timestamp) {
+        self.latest = Some(time.plus(LARGEST_JUMP));
+    }
+
     /// Takes in one frame's time.
     pub(crate) fn observe(&mut self, time: Timestamp) -> Tick {
         let Some(now) = self.now else {
@@ -61,7 +75,8 @@ impl Clock {
         };
         let a_day_apart = time.plus(LARGEST_JUMP) < now || time > now.plus(LARGEST_JUMP);
         if !a_day_apart {
-            self.confirmed = true;
+            // Two broken ones may agree: those that come may still outvote them.
+            self.confirmed |= !self.is_ahead(now);
         } else if let Some(first) = self.outvoted_by(time, now) {
             // Those before this one were counted as late.
             self.late_frames -= FRAMES_THAT_OUTVOTE_THE_FIRST - 1;
@@ -77,10 +92,17 @@ impl Clock {
             }
             return Tick::Same;
         }
-        if time > now.plus(LARGEST_JUMP) && !self.agrees(time) {
-            self.held = Some(time);
-            self.held_frames += 1;
-            return Tick::Held(now);
+        if time > now.plus(LARGEST_JUMP) {
+            let needed = if self.is_ahead(time) { FRAMES_THAT_OUTVOTE_THE_SYSTEM } else { FRAMES_THAT_CONFIRM_A_JUMP };
+            let agreeing = match self.held {
+                Some((held, frames)) if near(held, time) => frames + 1,
+                _ => 1,
+            };
+            if agreeing < needed {
+                self.held = Some((time, agreeing));
+                self.held_frames += 1;
+                return Tick::Held(now);
+            }
         }
         self.held = None;
         self.now = Some(time);
@@ -115,9 +137,9 @@ impl Clock {
         (frames >= FRAMES_THAT_OUTVOTE_THE_FIRST).then_some(first)
     }
 
-    /// Whether the frame before also claimed a time near this one.
-    fn agrees(&self, time: Timestamp) -> bool {
-        self.held.is_some_and(|held| near(held, time))
+    /// Whether a time lies ahead of what the system's clock lets one believe.
+    fn is_ahead(&self, time: Timestamp) -> bool {
+        self.latest.is_some_and(|latest| time > latest)
     }
 }
 
@@ -165,6 +187,34 @@ mod tests {
         clock.observe(at(100));
         clock.observe(at(100 + 2 * DAY));
         assert_eq!(clock.observe(at(101 + 2 * DAY)), Tick::Second(at(101 + 2 * DAY)));
+    }
+
+    #[test]
+    fn frames_ahead_of_the_systems_clock_agree_in_vain_until_they_are_many() {
+        let mut clock = Clock::default();
+        clock.now_is(at(200));
+        clock.observe(at(100));
+        clock.observe(at(101));
+        assert_eq!(clock.observe(at(100 * DAY)), Tick::Held(at(101)));
+        assert_eq!(clock.observe(at(100 * DAY)), Tick::Held(at(101)));
+        assert_eq!(clock.observe(at(102)), Tick::Second(at(102)));
+        assert_eq!((clock.held_frames, clock.late_frames), (2, 0));
+        for second in 1..FRAMES_THAT_OUTVOTE_THE_SYSTEM as i64 {
+            assert_eq!(clock.observe(at(100 * DAY + second)), Tick::Held(at(102)));
+        }
+        assert_eq!(clock.observe(at(101 * DAY)), Tick::Second(at(101 * DAY)));
+    }
+
+    #[test]
+    fn first_frames_ahead_of_the_systems_clock_are_outvoted_though_they_agree() {
+        let mut clock = Clock::default();
+        clock.now_is(at(200));
+        clock.observe(at(100 * DAY));
+        clock.observe(at(100 * DAY + 1));
+        clock.observe(at(100));
+        clock.observe(at(101));
+        assert_eq!(clock.observe(at(102)), Tick::Restart(at(100)));
+        assert_eq!(clock.observe(at(103)), Tick::Second(at(103)));
     }
 
     #[test]

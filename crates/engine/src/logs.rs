@@ -135,7 +135,8 @@ const WAITING: usize = 1 << 15;
 /// run does not see it again, and sees everything else.
 ///
 /// Records are put in the order of time a second's worth at once; what comes later than its successors is used all the same,
-/// and counted. When nothing comes, time goes on a minute behind the wall clock.
+/// and counted. When nothing comes, time goes on a minute behind the wall clock. Records that claim to be more than a day ahead
+/// of it have broken times, however well two agree: they are held, as [`LogRun::held`] counts, unless a hundred in a row do.
 pub fn run_followed(
     source: &mut Followed,
     scoring: &Scoring,
@@ -144,7 +145,7 @@ pub fn run_followed(
     stop: &AtomicBool,
 ) -> LogRun {
     let mut feed = Feed::new(scoring, stage);
-    let (mut records, mut since, mut late, mut latest) = (Vec::new(), Instant::now(), 0, Timestamp::MIN);
+    let (mut records, mut since, mut late) = (Vec::new(), Instant::now(), 0);
     loop {
         let stopping = stop.load(Ordering::Relaxed) || control.stopped();
         let (begun, before) = (Instant::now(), records.len());
@@ -160,8 +161,9 @@ pub fn run_followed(
         feed.run.timings.add(Step::Log, begun.elapsed(), count, 0);
         if stopping || records.is_empty() || records.len() >= WAITING || since.elapsed() >= PATIENCE {
             records.sort_by_key(Record::time);
-            late += records.iter().filter(|record| record.time() < latest).count() as u64;
-            latest = records.last().map_or(latest, |record| record.time().max(latest));
+            let latest = feed.latest;
+            late += records.iter().filter(|record| latest.is_some_and(|latest| record.time() < latest)).count() as u64;
+            feed.clock.now_is(source.reached());
             feed.deliver(&mut records);
             source.acknowledge();
         }
@@ -200,12 +202,14 @@ struct Feed<'a> {
     output: LaneOutput,
     /// Records so far: what frame numbers are to a capture.
     number: u64,
+    /// The latest time of a record that was believed.
+    latest: Option<Timestamp>,
 }
 
 impl<'a> Feed<'a> {
     fn new(scoring: &'a Scoring, stage: &'a mut dyn Stage) -> Self {
         let (run, clock, output) = (LogRun::default(), Clock::default(), LaneOutput::default());
-        Self { run, clock, scoring, stage, output, number: 0 }
+        Self { run, clock, scoring, stage, output, number: 0, latest: None }
     }
 
     fn finish(self, late: u64) -> LogRun {
@@ -242,10 +246,14 @@ impl<'a> Feed<'a> {
             let start = record.flow.start;
             let (first, last) = self.run.span.unwrap_or((start, start));
             self.run.span = Some((first.min(start), last));
-            let time = match self.clock.observe(record.time()) {
+            let tick = self.clock.observe(record.time());
+            let time = match tick {
                 Tick::Same => record.time(),
                 Tick::Held(now) => now,
                 Tick::Second(second) | Tick::Restart(second) => {
+                    if matches!(tick, Tick::Restart(_)) {
+                        self.latest = None;
+                    }
                     if !observed.is_empty() {
                         self.stage.observe(&observed, &scored);
                         observed.clear();
@@ -255,6 +263,9 @@ impl<'a> Feed<'a> {
                     record.time()
                 }
             };
+            if time == record.time() {
+                self.latest = self.latest.max(Some(time));
+            }
             let flow = &record.flow;
             if with_starts && !record.open {
                 observed.push(Observed { time: start, frame: self.number, fact: Observation::FlowStarted(flow) });
@@ -295,7 +306,9 @@ impl<'a> Feed<'a> {
 mod tests {
     use super::*;
     use lapwing_feature::CONNECTION;
+    use lapwing_records::FollowConfig;
     use std::io::Cursor;
+    use std::time::SystemTime;
 
     /// Notes what it is shown.
     #[derive(Default)]
@@ -343,6 +356,25 @@ mod tests {
         assert_eq!(notes.seconds, [115, 150]);
         assert_eq!((notes.rows, run.ended, run.without_row), (2, 2, 0));
         assert_eq!(run.span.map(|(first, last)| (first.seconds(), last.seconds())), Some((100, 150)));
+    }
+
+    #[test]
+    fn records_ahead_of_the_wall_clock_do_not_take_time_with_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs() as i64;
+        let end = "\t10.0.0.1\t10.0.0.2\tudp\t1\t10\t10\tSF\tDd\t1\t38\t1\t38\n";
+        let rows: String = [now - 9, now + 900_000, now + 900_001, now - 8].map(|time| format!("{time}{end}")).concat();
+        let log = folder.path().join("conn.log");
+        std::fs::write(&log, format!("{HEADER}{rows}")).unwrap();
+        let config = FollowConfig { zeek: vec![log], ..FollowConfig::default() };
+        let mut source = Followed::open(&config, |_| {}).unwrap();
+        let (mut notes, stop) = (Notes::default(), AtomicBool::new(true));
+        let mut scoring = Scoring::default();
+        scoring.add_schema(&CONNECTION);
+        let run = run_followed(&mut source, &scoring, &mut notes, &Control::default(), &stop);
+        assert_eq!((run.held, run.late, run.ended), (2, 0, 4));
+        assert_eq!(run.span.map(|(_, last)| last.seconds()), Some(now - 7));
+        assert!(notes.seen.iter().all(|(second, _)| *second <= now - 7), "{:?}", notes.seen);
     }
 
     #[test]

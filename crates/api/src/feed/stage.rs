@@ -39,7 +39,7 @@ impl Stage for Feeding<'_> {
         scored.iter().for_each(|scored| state.score(scored));
         for observed in observed {
             if let Observation::FlowEnded(flow) = observed.fact {
-                state.flow(flow, self.feed.simulated, |host| self.feed.country(host));
+                state.flow(flow, observed.time, self.feed.simulated, |host| self.feed.country(host));
             }
         }
     }

@@ -107,7 +107,14 @@ impl State {
         }
     }
 
-    pub(super) fn flow(&mut self, flow: &Flow, simulated: bool, country: impl Fn(IpAddr) -> Option<String>) {
+    /// Takes a flow that ended, `at` the moment as far as it is believed.
+    pub(super) fn flow(
+        &mut self,
+        flow: &Flow,
+        at: Timestamp,
+        simulated: bool,
+        country: impl Fn(IpAddr) -> Option<String>,
+    ) {
         self.flows += 1;
         let packets = flow.orig.packets + flow.resp.packets;
         let bytes = flow.orig.ip_bytes.saturating_add(flow.resp.ip_bytes);
@@ -124,7 +131,7 @@ impl State {
             self.ports.count(flow.responder.port, packets, bytes);
         }
         if !self.framed {
-            let second = self.second(flow.last);
+            let second = self.second(at);
             second.packets += packets;
             second.bytes = second.bytes.saturating_add(bytes);
         }
