@@ -486,5 +486,5 @@ export type Message =
   | ({ type: "packet" } & Omit<Packet, "pattern"> & { pattern: Omit<Pattern, "count"> | null })
   | { type: "job"; job: Job }
   | { type: "alert"; alert: Alert }
-  | { type: "lost"; count: number }
+  | { type: "lost"; count: number; of?: "packets" }
   | { type: "error"; detail: string };

@@ -7,7 +7,6 @@ export class Problem extends Error {
   constructor(
     readonly status: number,
     message: string,
-    readonly errors: { field: string; reason: string }[] = [],
     readonly requestId: string | null = null,
     readonly retryAfter: number | null = null,
   ) {
@@ -26,6 +25,7 @@ export function queryOf(parameters: Parameters): string {
 // The cookies cannot be read by scripts. That a session was begun, and until when it holds, is noted here: without a note
 // nobody needs to be asked, and two windows do not renew the same session at once.
 const NOTE = "lapwing.session";
+const COOKIES_MS = 500;
 
 export function noteSession(session: Session | null): void {
   if (session) localStorage.setItem(NOTE, session.expires_at);
@@ -47,15 +47,13 @@ async function problemOf(response: Response): Promise<Problem> {
   const retry = Number(response.headers.get("retry-after"));
   const id = response.headers.get("x-request-id");
   let message = response.statusText || `the server answered ${response.status}`;
-  let errors: { field: string; reason: string }[] = [];
   try {
     const body = await response.json();
     message = body.detail ?? body.title ?? message;
-    errors = body.errors ?? [];
   } catch {
     // Not JSON: the status has to do.
   }
-  return new Problem(response.status, message, errors, id, Number.isFinite(retry) && retry > 0 ? retry : null);
+  return new Problem(response.status, message, id, Number.isFinite(retry) && retry > 0 ? retry : null);
 }
 
 async function attempt(method: string, path: string, body: unknown, signal?: AbortSignal): Promise<Response> {
@@ -91,6 +89,11 @@ async function renewAlone(): Promise<boolean> {
     const response = await attempt("POST", "/auth/refresh", {});
     if (response.ok) noteSession(await response.json());
     else if (response.status === 401) noteSession(null);
+    else if (response.status === 409) {
+      // Another window renewed it just now: its new cookies hold for this one too, as soon as the answer has come there.
+      await new Promise((resolve) => setTimeout(resolve, COOKIES_MS));
+      return true;
+    }
     return response.ok;
   };
   return navigator.locks ? navigator.locks.request("lapwing-refresh", ask) : ask();

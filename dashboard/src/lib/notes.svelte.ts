@@ -26,9 +26,8 @@ export function dismiss(id: number): void {
 export function wordsOf(error: unknown): string {
   if (!(error instanceof Problem)) return String(error);
   const wait = error.retryAfter ? ` Try again in ${error.retryAfter} s.` : "";
-  const fields = error.errors.map(({ field, reason }) => `${field}: ${reason}`).join("; ");
   const refused = error.status === 403 ? "Refused: " : "";
-  return `${refused}${error.message}${fields && !error.message.includes(fields) ? ` (${fields})` : ""}${wait}`;
+  return `${refused}${error.message}${wait}`;
 }
 
 /** Does what was asked for and says how it went; `false` when it was refused. */

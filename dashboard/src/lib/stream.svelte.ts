@@ -10,6 +10,10 @@ const FRESH_KEPT = 500;
 const KNOWN_KEPT = 5000;
 const LONGEST_WAIT_MS = 30_000;
 const REFRESH_MS = 10_000;
+// The server says something every second. A connection that is silent for so long leads nowhere, whatever the browser thinks;
+// the first words may take longer.
+const SILENCE_MS = 5_000;
+const FIRST_WORDS_MS = 20_000;
 
 type Listener = (message: Message) => void;
 
@@ -33,6 +37,7 @@ class Stream {
   private failures = 0;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private pinger: ReturnType<typeof setInterval> | undefined;
+  private watch: ReturnType<typeof setInterval> | undefined;
   private refresher: ReturnType<typeof setInterval> | undefined;
   private listeners = new Set<Listener>();
   private known = new Set<string>();
@@ -47,11 +52,8 @@ class Stream {
 
   close(): void {
     clearTimeout(this.timer);
-    clearInterval(this.pinger);
     clearInterval(this.refresher);
-    const socket = this.socket;
-    this.socket = null;
-    socket?.close();
+    this.drop();
     Object.assign(this, {
       overview: null,
       entries: [],
@@ -80,7 +82,6 @@ class Stream {
 
   /** Tries at once instead of waiting. */
   retry(): void {
-    clearTimeout(this.timer);
     this.connect();
   }
 
@@ -94,20 +95,39 @@ class Stream {
     this.overview = { ...this.overview, ...rest, seconds };
   }
 
+  /** Leaves the connection that there is; nothing is heard of it any more. */
+  private drop(): void {
+    clearInterval(this.pinger);
+    clearInterval(this.watch);
+    const socket = this.socket;
+    this.socket = null;
+    socket?.close();
+  }
+
   private connect(): void {
+    clearTimeout(this.timer);
+    this.drop();
     const scheme = location.protocol === "https:" ? "wss" : "ws";
     const since = this.sequence === null ? "" : `?since=${this.sequence}`;
     const socket = new WebSocket(`${scheme}://${location.host}/ws${since}`);
     this.socket = socket;
     this.retryAt = null;
+    let silentSince = Date.now();
+    let patience = FIRST_WORDS_MS;
+    this.watch = setInterval(() => {
+      if (Date.now() - silentSince > patience) this.lost(0);
+    }, 1000);
     socket.onopen = () => {
+      if (this.socket !== socket) return;
       this.failures = 0;
       this.tellSubscription();
-      clearInterval(this.pinger);
       this.pinger = setInterval(() => socket.send("ping"), 20_000);
     };
     socket.onmessage = (event) => {
-      if (this.socket !== socket || event.data === "pong") return;
+      if (this.socket !== socket) return;
+      silentSince = Date.now();
+      if (event.data === "pong") return;
+      patience = SILENCE_MS;
       this.state = "live";
       this.take(JSON.parse(event.data));
     };
@@ -117,8 +137,7 @@ class Stream {
   }
 
   private lost(code: number): void {
-    clearInterval(this.pinger);
-    this.socket = null;
+    this.drop();
     this.state = "lost";
     // 1, 2, 4 … 30 s, a fifth of it by chance, so that many windows do not come back at once. A session that ended is
     // renewed first; browsers do not tell a refused handshake apart, so after some failures it is asked whether one is left.
@@ -157,7 +176,7 @@ class Stream {
       if (message.alerts.length > 0) this.takeAlerts(message.alerts);
       if (this.overview) this.overview = updated(this.overview, message);
     } else if (message.type === "lost") {
-      this.missed += message.count;
+      if (message.of !== "packets") this.missed += message.count;
     }
     for (const listener of this.listeners) listener(message);
   }
@@ -194,8 +213,11 @@ function updated(overview: Overview, update: Extract<Message, { type: "traffic_u
 
 export const stream = new Stream();
 
-/** What is now on the watched network: of a replay the time of the capture. Not followed by effects. */
+/** What is now on the watched network: of what is not live the last time that was told. Not followed by effects. */
 export function captureNow(): number {
   const overview = untrack(() => stream.overview);
-  return overview?.now && overview.source.kind === "replay" ? Date.parse(overview.now) : Date.now();
+  if (!overview?.now) return Date.now();
+  const { kind, state } = overview.source;
+  const live = (kind === "interface" || kind === "simulate") && state === "running";
+  return live ? Date.now() : Date.parse(overview.now);
 }
