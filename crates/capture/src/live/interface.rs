@@ -5,7 +5,7 @@ use std::io;
 use std::net::IpAddr;
 use std::path::Path;
 
-use super::addresses::addresses;
+use if_addrs::{Interface, get_if_addrs};
 
 /// An interface of this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,12 +37,11 @@ pub struct InterfaceInfo {
 pub fn interfaces() -> io::Result<Vec<InterfaceInfo>> {
     let mut found = Vec::new();
     // Interfaces are worth a list without their addresses.
-    let addresses = addresses().unwrap_or_default();
+    let addresses = get_if_addrs().unwrap_or_default();
     for entry in fs::read_dir("/sys/class/net")? {
         let entry = entry?;
         if let (Ok(name), true) = (entry.file_name().into_string(), entry.path().join("flags").exists()) {
-            let mut ips: Vec<IpAddr> =
-                addresses.iter().filter(|(of, _)| *of == name).map(|(_, address)| *address).collect();
+            let mut ips: Vec<IpAddr> = addresses.iter().filter(|it| it.name == name).map(Interface::ip).collect();
             ips.sort_by_key(IpAddr::is_ipv6);
             found.push(InterfaceInfo { ips, ..info(name, &entry.path()) });
         }
@@ -76,6 +75,7 @@ mod tests {
     #[test]
     fn loopback_is_among_them() {
         let found = interfaces().unwrap();
-        assert!(found.iter().any(|interface| interface.name == "lo" && interface.loopback), "{found:?}");
+        let lo = found.iter().find(|interface| interface.name == "lo").expect("every machine has it");
+        assert!(lo.loopback && lo.ips.contains(&IpAddr::from([127, 0, 0, 1])), "{lo:?}");
     }
 }

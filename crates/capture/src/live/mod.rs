@@ -6,7 +6,6 @@
 //! is counted, and so are outages and silence ([`LiveStatus`], [`LiveEvent`]). Capture time is the system's, but goes on
 //! evenly when somebody sets that.
 
-mod addresses;
 mod block;
 mod clock;
 mod error;
