@@ -3,6 +3,7 @@
 use lapwing_capture::Timestamp;
 use lapwing_decode::Address;
 
+use crate::recent::Seen;
 use crate::{Recent, is_random, vendor};
 
 /// A link-layer address.
@@ -73,7 +74,7 @@ pub struct Peer {
 pub struct Device {
     /// Its link-layer address, where it was seen on its own link.
     pub mac: Option<Mac>,
-    /// Its addresses.
+    /// Its addresses; those are accused that it took from a device which held them until then.
     pub addresses: Recent<Address, ADDRESSES>,
     /// When it was first seen.
     pub first: Timestamp,
@@ -122,12 +123,17 @@ impl Device {
         device
     }
 
-    /// The address it used last; IPv4 before IPv6, for that is how people know it.
+    /// The address of its own that it used last; IPv4 before IPv6, for that is how people know it.
     #[must_use]
     pub fn address(&self) -> Option<Address> {
-        let latest =
-            |v4: bool| self.addresses.iter().filter(|seen| seen.what.is_v4() == v4).max_by_key(|seen| seen.last());
-        latest(true).or_else(|| latest(false)).map(|seen| seen.what)
+        let order = |seen: &&Seen<Address>| (!seen.accused, seen.what.is_v4(), seen.last());
+        self.addresses.iter().max_by_key(order).map(|seen| seen.what)
+    }
+
+    /// Its addresses without those that it took from another device; these where it has no others.
+    pub fn own_addresses(&self) -> impl Iterator<Item = Address> {
+        let takes_all = self.addresses.iter().all(|seen| seen.accused);
+        self.addresses.iter().filter(move |seen| takes_all || !seen.accused).map(|seen| seen.what)
     }
 
     /// Who made it, if its link-layer address says.

@@ -225,8 +225,9 @@ impl Inventory {
     ) -> usize {
         self.first.get_or_insert(time);
         let holder = self.by_address.get(&address).map(|place| *place as usize);
+        let mut takes = false;
         let place = match (holder, mac.filter(|mac| self.tells(*mac, address, holder, on_link))) {
-            (Some(place), None) => place,
+            (Some(place), None) => self.rightful(place, address),
             (Some(place), mac) if self.devices[place].mac == mac => place,
             (Some(place), Some(mac)) if self.devices[place].mac.is_none() && !self.by_mac.contains_key(&mac) => {
                 self.devices[place].mac = Some(mac);
@@ -237,6 +238,7 @@ impl Inventory {
             (Some(place), Some(_)) if !on_link => place,
             (Some(before), Some(mac)) => {
                 let place = self.of_mac(mac, address, time, changes);
+                takes = self.is_held(before, address, time) && !self.devices[place].addresses.contains(address);
                 self.by_address.insert(address, place as u32);
                 self.hand_over(before, place, address, time, changes);
                 place
@@ -251,6 +253,11 @@ impl Inventory {
         let device = &mut self.devices[place];
         device.last = device.last.max(time);
         let displaced = device.addresses.note(address, time).and_then(|before| before.displaced);
+        if takes || device.addresses.is_accused(address) && !self.contested.iter().any(|it| it.is_about(address, time))
+        {
+            // Who has claimed it alone for a while owns it.
+            device.addresses.set_accused(address, takes);
+        }
         if let Some(displaced) = displaced
             && self.by_address.get(&displaced) == Some(&(place as u32))
         {

@@ -93,6 +93,18 @@ impl<T: PartialEq + Copy, const MOST: usize> Recent<T, MOST> {
         }
     }
 
+    /// Accuses one thing, or takes that back.
+    pub(crate) fn set_accused(&mut self, what: T, accused: bool) {
+        for seen in self.seen.iter_mut().filter(|seen| seen.what == what) {
+            seen.accused = accused;
+        }
+    }
+
+    /// Whether it was seen and is accused.
+    pub(crate) fn is_accused(&self, what: T) -> bool {
+        self.seen.iter().any(|seen| seen.what == what && seen.accused)
+    }
+
     /// Forgets what was accused.
     pub fn clear(&mut self) {
         self.seen.retain(|seen| !seen.accused);

@@ -105,7 +105,7 @@ impl DeviceRecord {
         let Volume { sent, received } = device.volume();
         let address = device.address().map(|address| address.ip().to_string());
         let mac = device.mac.map(|[a, b, c, d, e, f]| format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}"));
-        let mut addresses: Vec<_> = device.addresses.iter().map(|seen| seen.what).collect();
+        let mut addresses: Vec<_> = device.own_addresses().collect();
         addresses.sort_unstable();
         let mut peers = device.peers.clone();
         peers.sort_by_key(|peer| (Reverse(peer.volume.sent + peer.volume.received), peer.address));

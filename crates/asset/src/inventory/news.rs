@@ -14,7 +14,28 @@ const TURNS_WITHIN: Duration = Duration::from_secs(600);
 /// Addresses watched that changed hands.
 const CONTESTED: usize = 64;
 
+impl Contested {
+    pub(super) fn is_about(&self, address: Address, time: Timestamp) -> bool {
+        self.address == address && since(self.since, time) <= TURNS_WITHIN
+    }
+}
+
 impl Inventory {
+    /// Whether the device showed minutes ago that it holds the address.
+    pub(super) fn is_held(&self, place: usize, address: Address, time: Timestamp) -> bool {
+        let mut addresses = self.devices[place].addresses.iter();
+        addresses.any(|seen| seen.what == address && since(seen.last(), time) <= TURNS_WITHIN)
+    }
+
+    /// Of two devices that take an address from each other, the one that had it first; else the one at `place`.
+    pub(super) fn rightful(&self, place: usize, address: Address) -> usize {
+        let takes = |place: usize| self.devices[place].addresses.is_accused(address);
+        let contested = self.contested.iter().find(|contested| contested.address == address);
+        let Some(contested) = contested.filter(|_| takes(place)) else { return place };
+        let mut holders = contested.holders.iter().filter_map(|mac| self.by_mac.get(mac)).map(|place| *place as usize);
+        holders.find(|place| !takes(*place)).unwrap_or(place)
+    }
+
     /// Notes that `mac` carries packets of hosts outside; `device` uses it.
     pub(super) fn gateway(&mut self, device: Address, mac: Mac, time: Timestamp, changes: &mut Vec<Change>) {
         let new = self.gateways.note(mac, time);
@@ -114,6 +135,10 @@ impl Inventory {
         // From the third turn on, and when the number has doubled.
         if turns >= 3 && (turns == 3 || turns.is_power_of_two()) && self.is_learnt(time) {
             self.tell(place, News::Conflict { other: from, turns }, 2, None, time, changes);
+            // Not whatever address the device is known by.
+            if let Some(change) = changes.last_mut().filter(|change| matches!(change.news, News::Conflict { .. })) {
+                change.address = address;
+            }
         }
     }
 }

@@ -152,6 +152,27 @@ fn one_address_held_in_turns_is_a_conflict() {
 }
 
 #[test]
+fn who_takes_addresses_is_known_by_its_own_and_their_owner_keeps_what_it_does() {
+    let mut inventory = home();
+    said(&mut inventory, &arp(66, GUEST, 90));
+    for turn in 0..8 {
+        let mac = if turn % 2 == 0 { GUEST } else { CAMERA };
+        said(&mut inventory, &arp(22, mac, 100 + turn));
+    }
+    said(&mut inventory, &arp(22, GUEST, 110));
+    ended(&mut inventory, &flow((inside(22), GUEST), (outside(1), ROUTER), 443, 111));
+    let of = |inventory: &Inventory, mac: Mac| {
+        let device = inventory.devices().iter().find(|device| device.mac == Some(mac)).unwrap();
+        (device.address(), device.own_addresses().collect::<Vec<_>>(), device.flows)
+    };
+    assert_eq!(of(&inventory, GUEST), (Some(inside(66)), vec![inside(66)], 0));
+    assert_eq!(of(&inventory, CAMERA), (Some(inside(22)), vec![inside(22)], 2));
+    // Nobody else claims it for a while.
+    said(&mut inventory, &arp(22, GUEST, 1_000));
+    assert_eq!(of(&inventory, GUEST).1, [inside(66), inside(22)]);
+}
+
+#[test]
 fn hosts_behind_a_router_are_not_the_router() {
     let mut inventory = Inventory::new(InventorySettings::default());
     said(&mut inventory, &arp(1, ROUTER, 0));
