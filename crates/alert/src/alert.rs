@@ -208,7 +208,7 @@ pub struct Evidence {
 pub(crate) const MAX_NAMED: usize = lapwing_detect::MAX_EVIDENCE;
 
 /// What the title of an alert begins with that rests on simulated traffic: every list, file and receiver shows titles.
-const SIMULATED: &str = "Simulated: ";
+pub const SIMULATED: &str = "Simulated: ";
 
 impl Alert {
     /// The alert that a detection opens.

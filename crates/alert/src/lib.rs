@@ -10,7 +10,7 @@ mod place;
 mod suppress;
 mod time;
 
-pub use alert::{Alert, Contribution, Evidence, Measure, Missed, Status};
+pub use alert::{Alert, Contribution, Evidence, Measure, Missed, SIMULATED, Status};
 pub use merge::{AlertConfig, Merger};
 pub use place::{Place, PlaceError, Places};
 pub use suppress::{Direction, HostPattern, Matcher, PatternError, Preview, Suppression, Suppressions};

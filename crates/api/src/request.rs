@@ -66,7 +66,7 @@ pub(crate) async fn tag(request: Request, next: Next) -> Response {
     let mut response = tagged(response).await;
     let tag = response.headers().get(header::ETAG).and_then(|tag| tag.to_str().ok());
     let known = known.as_ref().and_then(|known| known.to_str().ok());
-    let is_known = tag.zip(known).is_some_and(|(tag, known)| known.split(',').any(|known| known.trim() == tag));
+    let is_known = tag.zip(known).is_some_and(|(tag, known)| is_among(tag, known));
     if is_known && response.status() == StatusCode::OK {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         *response.body_mut() = Body::empty();
@@ -74,6 +74,12 @@ pub(crate) async fn tag(request: Request, next: Next) -> Response {
         response.headers_mut().remove(header::CONTENT_LENGTH);
     }
     response
+}
+
+/// Whether an entity tag is among those of `If-None-Match`, by weak comparison; `*` stands for any.
+fn is_among(tag: &str, known: &str) -> bool {
+    let bare = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
+    known.split(',').any(|known| known.trim() == "*" || bare(known) == bare(tag))
 }
 
 /// The same with an entity tag, where it is JSON and has none.
@@ -95,4 +101,17 @@ pub(crate) async fn tagged(response: Response) -> Response {
         parts.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
     }
     Response::from_parts(parts, Body::from(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entity_tag_is_known_by_weak_comparison() {
+        for known in ["\"a\"", "W/\"a\"", "*", "\"b\", W/\"a\""] {
+            assert!(is_among("\"a\"", known), "{known}");
+        }
+        assert!(!is_among("\"a\"", "\"b\"") && !is_among("\"a\"", ""));
+    }
 }

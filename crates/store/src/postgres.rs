@@ -14,6 +14,9 @@ use crate::sql::{Database, Row, Sql, Value, Work};
 /// Connections for reading kept open.
 const READERS: usize = 4;
 
+/// Statements kept prepared per connection: some have a limit or a list in their text.
+const MOST_PREPARED: usize = 256;
+
 /// Whoever writes holds this advisory lock until the end of the transaction: one writer at a time, as in SQLite, so that what
 /// one has read is still so when it writes.
 const WRITING: &str = "SELECT pg_advisory_xact_lock(7808820)";
@@ -116,6 +119,9 @@ impl InTransaction<'_, '_> {
             return Ok(prepared.clone());
         }
         let prepared = self.transaction.prepare(&statement.replace('?', "$")).map_err(explain)?;
+        if self.prepared.len() >= MOST_PREPARED {
+            self.prepared.clear();
+        }
         self.prepared.insert(statement.to_owned(), prepared.clone());
         Ok(prepared)
     }

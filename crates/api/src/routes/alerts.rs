@@ -29,6 +29,12 @@ use crate::view::alert::{AlertView, attacks, kinds_of};
 /// Alerts changed by one request.
 const MOST_CHANGED: usize = 500;
 
+/// Kinds that one filter names at most.
+const MOST_KINDS: usize = 64;
+
+/// Alerts that one message tells of at most.
+const MOST_TOLD: usize = 100;
+
 /// Why there are no packets.
 const NOT_KEPT: &str = "packets are not kept; `lapwing serve --keep-packets MIB` keeps them";
 
@@ -131,6 +137,9 @@ impl AlertFilter {
         let mut kinds: Vec<String> = self.kinds().map(ToOwned::to_owned).collect();
         if let Some(attack) = self.attack_type.as_deref().filter(|attack| !attack.is_empty()) {
             kinds.extend(kinds_of(attack));
+        }
+        if kinds.len() > MOST_KINDS {
+            return Err(Problem::bad_request(format!("kind: name {MOST_KINDS} at most")));
         }
         let from = moment("since", self.since.as_deref())?;
         let until = moment("until", self.until.as_deref())?;
@@ -286,6 +295,10 @@ struct StatusChange {
     ids: Vec<String>,
     /// What they are from now on.
     status: Status,
+    /// They are of this upload instead of what is watched.
+    #[serde(default)]
+    #[schemars(length(max = 64))]
+    job: Option<String>,
 }
 
 /// How many were changed.
@@ -305,12 +318,22 @@ async fn set_status(
     }
     let changed = shared.blocking(move |shared| {
         let by = Change { who: &caller.username, at: crate::clock::now() };
-        shared.store.set_status(&change.ids, change.status, by)?;
-        for id in &change.ids {
-            let alert = AlertView::new(shared.store.alert(id)?);
-            shared.stream.tell(json!({ "type": "alert", "alert": alert }));
+        let changed = change.ids.len();
+        if let Some(job) = change.job.as_deref().filter(|job| !job.is_empty()) {
+            let of_job = shared.uploads.store_of(job)?;
+            let detail = format!("{changed} alerts of the upload {job}: {}", change.status.as_str());
+            return shared.audited(&caller.username, "alert status", &detail, || {
+                of_job.set_status(&change.ids, change.status, by)?;
+                Ok(Changed { changed })
+            });
         }
-        Ok(Changed { changed: change.ids.len() })
+        shared.store.set_status(&change.ids, change.status, by)?;
+        for ids in change.ids.chunks(MOST_TOLD) {
+            let alerts = ids.iter().map(|id| Ok(AlertView::new(shared.store.alert(id)?)));
+            let alerts = alerts.collect::<Result<Vec<_>, Problem>>()?;
+            shared.stream.tell(json!({ "type": "alerts", "alerts": alerts }));
+        }
+        Ok(Changed { changed })
     });
     changed.await.map(Json)
 }

@@ -75,7 +75,9 @@ struct Traffic {
 }
 
 async fn traffic(State(shared): State<Arc<Shared>>, Params(asked): Params<Limit>) -> Answer<Traffic> {
-    let data = shared.feed.entries(limit(asked.limit, 100, 1_000)?);
+    let mut data = shared.feed.entries(limit(asked.limit, 100, 1_000)?);
+    // They are kept as they ended, and told as they began.
+    data.sort_by(|left, right| left.ts.cmp(&right.ts));
     Ok(Json(Traffic { count: data.len(), data }))
 }
 

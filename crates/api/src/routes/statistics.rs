@@ -1,6 +1,7 @@
 //! What was, over time.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
@@ -21,6 +22,10 @@ use crate::view::All;
 
 /// Points of a drawing, where nobody asks for another step.
 const POINTS: i64 = 300;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+const DAY: Duration = Duration::from_secs(86_400);
 
 /// Points of a drawing at most.
 const MOST_POINTS: i64 = 5_000;
@@ -53,9 +58,9 @@ pub(super) fn operations() -> Vec<Operation> {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Span {
-    /// From this time on: RFC 3339; without it the day before `until`.
+    /// From this time on: RFC 3339; without it the day before `until`, of an upload its first packet.
     since: Option<String>,
-    /// Up to this time; without it capture time as it is now.
+    /// Up to this time; without it capture time as it is now, of an upload its last packet.
     until: Option<String>,
     /// Minutes of one point; without it so many that about 300 points come out.
     #[schemars(range(min = 1, max = 1440))]
@@ -73,23 +78,33 @@ struct Series<T> {
     data: Vec<T>,
 }
 
-/// What time a drawing covers.
-fn range(shared: &Shared, since: Option<&str>, until: Option<&str>) -> Result<(Timestamp, Timestamp), Problem> {
-    let until = match moment("until", until)? {
-        Some(until) => until,
-        None => shared.feed.now().unwrap_or_else(crate::clock::now).plus(std::time::Duration::from_secs(60)),
-    };
-    let since = moment("since", since)?;
-    let since = since.unwrap_or_else(|| until.minus(std::time::Duration::from_secs(86_400)));
-    if since >= until {
+/// What time a drawing covers. Where only one end is given, or none, there may be nothing in it, but it is no error.
+fn range(
+    shared: &Shared,
+    job: Option<&str>,
+    since: Option<&str>,
+    until: Option<&str>,
+) -> Result<(Timestamp, Timestamp), Problem> {
+    let (since, until) = (moment("since", since)?, moment("until", until)?);
+    if since.zip(until).is_some_and(|(since, until)| since >= until) {
         return Err(Problem::bad_request("since: it is not before `until`"));
     }
+    let span = match job.filter(|job| !job.is_empty()) {
+        Some(job) => shared.uploads.get(job)?.span(),
+        None => None,
+    };
+    let last = span.map(|(_, last)| last).or_else(|| shared.feed.now()).unwrap_or_else(crate::clock::now);
+    let until = until.unwrap_or_else(|| since.map_or(last, |since| last.max(since)).plus(MINUTE));
+    let since = since.unwrap_or_else(|| match span {
+        Some((first, _)) => first.min(until.minus(MINUTE)),
+        None => until.minus(DAY),
+    });
     Ok((since, until))
 }
 
 impl Span {
     fn settle(&self, shared: &Shared) -> Result<(TimeRange, u32), Problem> {
-        let (since, until) = range(shared, self.since.as_deref(), self.until.as_deref())?;
+        let (since, until) = range(shared, self.job.as_deref(), self.since.as_deref(), self.until.as_deref())?;
         let minutes = (until.seconds().saturating_sub(since.seconds())) / 60;
         let step = match self.step {
             None => match u32::try_from(minutes / POINTS).unwrap_or(u32::MAX).max(1) {
@@ -129,9 +144,9 @@ async fn alerts(State(shared): State<Arc<Shared>>, Params(span): Params<Span>) -
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct TalkerSpan {
-    /// From this time on: RFC 3339; without it the day before `until`.
+    /// From this time on: RFC 3339; without it the day before `until`, of an upload its first packet.
     since: Option<String>,
-    /// Up to this time; without it capture time as it is now.
+    /// Up to this time; without it capture time as it is now, of an upload its last packet.
     until: Option<String>,
     /// At most so many.
     #[schemars(range(min = 1, max = 100))]
@@ -152,7 +167,7 @@ struct TalkerView {
 async fn talkers(State(shared): State<Arc<Shared>>, Params(span): Params<TalkerSpan>) -> Answer<All<TalkerView>> {
     let limit = limit(span.limit, 20, 100)?;
     let found = shared.blocking(move |shared| {
-        let (since, until) = range(shared, span.since.as_deref(), span.until.as_deref())?;
+        let (since, until) = range(shared, span.job.as_deref(), span.since.as_deref(), span.until.as_deref())?;
         let store = shared.kept(span.job.as_deref())?;
         let names = store.device_names()?;
         let talkers = store.talkers(TimeRange::between(since, until), limit)?;

@@ -17,7 +17,7 @@ pub(crate) struct AlertView {
     dst_ip: Option<String>,
     /// The port that was asked for in the first of its flows.
     dst_port: Option<u16>,
-    /// `DDoS`, `Port Scan`, `Brute Force`, `Data Exfiltration`, or its title.
+    /// `DDoS`, `Port Scan`, `Brute Force`, `Data Exfiltration`, or what its kind is called: the filter of that name finds it by this.
     attack_type: String,
     /// The model's score, of an anomaly.
     anomaly_score: Option<f64>,
@@ -58,7 +58,7 @@ impl GeoIp {
 
 impl AlertView {
     pub(crate) fn new(alert: Alert) -> Self {
-        let attack_type = attack_type(&alert.kind).map_or_else(|| alert.title.clone(), ToOwned::to_owned);
+        let attack_type = attack_name(&alert.kind).to_owned();
         let flow = alert.evidence.first();
         let dst_port = flow.map(|flow| flow.responder_port).filter(|port| *port > 0);
         let scored = |measure: &&lapwing_alert::Measure| measure.name.contains("score");
@@ -114,6 +114,7 @@ pub(crate) fn attack_type(kind: &str) -> Option<&'static str> {
 
 /// The kinds that the name of an attack, of a kind, or its title stands for; what is none of them is taken for a kind of a rule.
 pub(crate) fn kinds_of(attack_type: &str) -> Vec<String> {
+    let attack_type = attack_type.strip_prefix(lapwing_alert::SIMULATED).unwrap_or(attack_type);
     let is_it = |name: &str| name.eq_ignore_ascii_case(attack_type);
     if let Some((_, kinds)) = ATTACK_TYPES.iter().find(|(name, _)| is_it(name)) {
         return kinds.iter().map(|&kind| kind.to_owned()).collect();
@@ -144,6 +145,7 @@ mod tests {
         assert_eq!(attack_type("syn-flood"), Some("DDoS"));
         assert_eq!(kinds_of("port scan").len(), 6);
         assert_eq!(kinds_of("Periodic contact with one server"), ["beacon"]);
+        assert_eq!(kinds_of("Simulated: ARP spoofing"), ["arp-spoofing"]);
         assert_eq!(kinds_of("my-scan"), ["my-scan"]);
         assert_eq!(attack_name("beacon"), "Periodic contact with one server");
     }

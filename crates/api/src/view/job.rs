@@ -1,5 +1,6 @@
 //! An upload as the API shows it.
 
+use lapwing_alert::from_rfc3339;
 use lapwing_capture::Timestamp;
 use lapwing_store::{Upload, UploadState};
 use schemars::JsonSchema;
@@ -68,6 +69,12 @@ pub struct Findings {
 }
 
 impl Job {
+    /// Times of its first packet and its last, once it was looked at.
+    pub(crate) fn span(&self) -> Option<(Timestamp, Timestamp)> {
+        let Findings { first, last, .. } = self.summary.as_ref()?;
+        Some((from_rfc3339(first.as_deref()?)?, from_rfc3339(last.as_deref()?)?))
+    }
+
     pub(crate) fn new(upload: Upload, progress: Option<f64>) -> Self {
         Self {
             id: upload.id,

@@ -66,6 +66,17 @@ fn what_is_found_in_an_upload_is_kept_apart_from_what_is_watched() {
     assert_eq!(get("flows?limit=10&")["count"], 10);
     assert_eq!(get("packets?limit=10&")["data"][0]["index"], 1);
     assert!(!get("devices?")["data"].as_array().unwrap().is_empty());
+    let over_time = get("statistics/traffic?");
+    let flows = over_time["data"].as_array().unwrap().iter().map(|point| point["flows"].as_u64().unwrap());
+    assert_eq!(flows.sum::<u64>(), job["summary"]["flows"].as_u64().unwrap(), "all of its time, however long ago");
+    let found = get("alerts?");
+    let subject = found["data"][0]["device"].as_str().unwrap();
+    let page = get(&format!("devices/{subject}?"));
+    assert!(!page["alerts"].as_array().unwrap().is_empty(), "{page}");
+    let ids: Vec<&str> = found["data"].as_array().unwrap().iter().map(|alert| alert["id"].as_str().unwrap()).collect();
+    let closing = json!({ "ids": ids, "status": "closed", "job": id });
+    assert_eq!(server.post("/api/v1/alerts/status", &server.admin, &closing).given()["changed"], 8);
+    assert_eq!(get("alerts?status=closed&")["count"], 8);
     assert_eq!(server.get("/api/v1/alerts", &server.admin).given(), before, "what is watched has no more alerts");
     let removed = server.send(&Asked::new("DELETE", &format!("/api/v1/uploads/{id}")).token(&server.admin));
     assert_eq!(removed.status, 204);
