@@ -119,18 +119,19 @@ impl Accounts {
         if let Some(rotation) = self.rotate_held(refresh_hash, keys, now)? {
             return Ok(rotation);
         }
-        let some_have_ended = !self.held().ended.is_empty();
-        if some_have_ended {
-            let found = self.store.session_of_refresh(refresh_hash)?.map(|(session, _)| session);
-            if found.is_some() && self.unless_superseded(found).is_none() {
-                return Ok(Rotation::Unknown);
-            }
+        // Anybody may show a token: what is not known costs a look, and nothing is forgotten for it.
+        let found = self.store.session_of_refresh(refresh_hash)?.map(|(session, _)| session);
+        if self.unless_superseded(found).is_none() {
+            return Ok(Rotation::Unknown);
         }
-        match self.changed(|store| store.rotate_session(refresh_hash, keys, RULES, now)) {
-            Err(AuthError::Store(error)) if error.is_failure() => {
-                self.rotate_unwritten(refresh_hash, keys, &error, now)
+        match self.store.rotate_session(refresh_hash, keys, RULES, now) {
+            Ok(Rotation::JustDone) => Ok(Rotation::JustDone),
+            Ok(done) => {
+                self.memory().clear();
+                Ok(done)
             }
-            done => done,
+            Err(error) if error.is_failure() => self.rotate_unwritten(refresh_hash, keys, &error, now),
+            Err(error) => Err(error.into()),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Logging in, and being recognised.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use lapwing_capture::Timestamp;
@@ -124,11 +125,12 @@ impl Accounts {
     /// Exchanges a session's tokens. One that was exchanged before ends the session: two have it.
     ///
     /// # Errors
-    /// [`AuthError::InvalidToken`], [`AuthError::JustRefreshed`].
-    pub fn refresh(&self, refresh_token: &str, now: Timestamp) -> Result<LoggedIn, AuthError> {
+    /// [`AuthError::InvalidToken`], [`AuthError::JustRefreshed`], [`AuthError::TooManyTries`].
+    pub fn refresh(&self, refresh_token: &str, address: IpAddr, now: Timestamp) -> Result<LoggedIn, AuthError> {
         if !looks_like(refresh_token, REFRESH) {
             return Err(AuthError::InvalidToken);
         }
+        self.limiter().try_from(address, now).map_err(|wait| AuthError::TooManyTries { wait })?;
         let secrets = Secrets::new(now)?;
         let hash = token_hash(refresh_token);
         match self.rotate(&hash, &secrets.keys(), now)? {

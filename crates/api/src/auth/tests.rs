@@ -108,11 +108,14 @@ fn a_session_ends_after_a_quarter_of_an_hour_unless_it_is_refreshed() {
     let who = place.who(&first.token, 899).unwrap();
     assert_eq!((who.username.as_str(), who.role, who.kind), ("lee", Role::Analyst, TokenKind::Session));
     assert!(place.is_refused(&first.token, 900));
-    let second = place.accounts.refresh(&first.refresh_token, at(900)).unwrap();
+    let second = place.accounts.refresh(&first.refresh_token, from(1).address, at(900)).unwrap();
     assert_eq!(second.session.id, first.session.id);
     assert_eq!(place.who(&second.token, 1_799).unwrap().id, first.session.id);
     assert_eq!(place.accounts.again(&who, at(1_799)).unwrap().expires, Some(at(1_800)));
-    assert!(matches!(place.accounts.refresh(&second.refresh_token, at(900 + 43_200)), Err(AuthError::InvalidToken)));
+    assert!(matches!(
+        place.accounts.refresh(&second.refresh_token, from(1).address, at(900 + 43_200)),
+        Err(AuthError::InvalidToken)
+    ));
     assert!(matches!(place.accounts.again(&who, at(900 + 43_201)), Err(AuthError::InvalidToken)));
 }
 
@@ -120,13 +123,19 @@ fn a_session_ends_after_a_quarter_of_an_hour_unless_it_is_refreshed() {
 fn a_stolen_refresh_token_ends_the_session_for_both() {
     let place = Place::with_accounts();
     let first = place.log_in("lee", 0);
-    let thief = place.accounts.refresh(&first.refresh_token, at(10)).unwrap();
-    let window = place.accounts.refresh(&first.refresh_token, at(12));
+    let thief = place.accounts.refresh(&first.refresh_token, from(1).address, at(10)).unwrap();
+    let window = place.accounts.refresh(&first.refresh_token, from(1).address, at(12));
     assert!(matches!(window, Err(AuthError::JustRefreshed)), "two windows at once are no theft");
     place.who(&thief.token, 13).unwrap();
-    assert!(matches!(place.accounts.refresh(&first.refresh_token, at(21)), Err(AuthError::InvalidToken)));
+    assert!(matches!(
+        place.accounts.refresh(&first.refresh_token, from(1).address, at(21)),
+        Err(AuthError::InvalidToken)
+    ));
     assert!(place.is_refused(&thief.token, 21));
-    assert!(matches!(place.accounts.refresh(&thief.refresh_token, at(22)), Err(AuthError::InvalidToken)));
+    assert!(matches!(
+        place.accounts.refresh(&thief.refresh_token, from(1).address, at(22)),
+        Err(AuthError::InvalidToken)
+    ));
     assert_eq!(place.audited("session revoked").len(), 1);
 }
 
@@ -153,7 +162,10 @@ fn forged_tokens_are_worth_nothing() {
     ];
     for token in forged {
         assert!(place.is_refused(&token, 1), "{token}");
-        assert!(token == lee.refresh_token || place.accounts.refresh(&token, at(1)).is_err(), "{token}");
+        assert!(
+            token == lee.refresh_token || place.accounts.refresh(&token, from(1).address, at(1)).is_err(),
+            "{token}"
+        );
     }
     let flipped = if lee.token.ends_with('A') { "B" } else { "A" };
     assert!(place.is_refused(&format!("{}{flipped}", &lee.token[..lee.token.len() - 1]), 1));

@@ -162,6 +162,7 @@ struct Refresh {
 
 async fn refresh(
     State(shared): State<Arc<Shared>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
     headers: HeaderMap,
     Body(given): Body<Refresh>,
 ) -> Result<Response, Problem> {
@@ -175,7 +176,7 @@ async fn refresh(
             token
         }
     };
-    let opened = shared.blocking(move |shared| Ok(shared.accounts.refresh(&token, crate::clock::now())?));
+    let opened = shared.blocking(move |shared| Ok(shared.accounts.refresh(&token, peer.ip(), crate::clock::now())?));
     match opened.await {
         Ok(opened) => Ok(logged_in(&shared, opened)),
         // Another window has new cookies already.

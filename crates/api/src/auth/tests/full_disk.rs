@@ -58,14 +58,17 @@ fn who_comes_to_see_what_is_wrong_gets_in_and_the_store_is_told_later() {
         accounts.iter().find(|account| account.username == name).unwrap().sessions
     };
     assert_eq!((sessions("kim"), sessions("lee")), (2, 0));
-    let kim = place.accounts.refresh(&kim.refresh_token, at(900)).unwrap();
+    let kim = place.accounts.refresh(&kim.refresh_token, from(1).address, at(900)).unwrap();
     let who = place.who(&kim.token, 1_500).unwrap();
     assert_eq!(place.accounts.again(&who, at(1_500)).unwrap().id, kim.session.id);
     let refused = place.accounts.add("new", PASSWORD, Role::Viewer, by_kim(1_500));
     assert!(matches!(refused, Err(AuthError::Store(StoreError::Database(_)))));
     let left = place.log_in("lee", 1_600);
     place.accounts.log_out(&place.who(&left.token, 1_600).unwrap(), at(1_601)).unwrap();
-    assert!(place.is_refused(&left.token, 1_601) && place.accounts.refresh(&left.refresh_token, at(1_601)).is_err());
+    assert!(
+        place.is_refused(&left.token, 1_601)
+            && place.accounts.refresh(&left.refresh_token, from(1).address, at(1_601)).is_err()
+    );
     place.accounts.make_up(at(1_650));
     assert!(place.accounts.is_failing());
     assert_eq!(place.audited("login"), ["kim: from 192.168.0.1"], "the set-up, before");
@@ -83,7 +86,7 @@ fn who_comes_to_see_what_is_wrong_gets_in_and_the_store_is_told_later() {
     // As another start of the program would see it.
     assert_eq!(place.other_process().authenticate(&kim.token, at(1_701)).unwrap().id, kim.session.id);
     assert_eq!(place.who(&kim.token, 1_701).unwrap().id, kim.session.id);
-    place.accounts.refresh(&kim.refresh_token, at(1_702)).unwrap();
+    place.accounts.refresh(&kim.refresh_token, from(1).address, at(1_702)).unwrap();
 }
 
 #[test]
@@ -91,18 +94,30 @@ fn a_session_that_was_there_before_goes_on_and_can_be_ended() {
     let place = Place::with_accounts();
     let (one, other, third) = (place.log_in("kim", 0), place.log_in("kim", 1), place.log_in("kim", 2));
     let disk = FullDisk::of(&place);
-    let next = place.accounts.refresh(&one.refresh_token, at(100)).unwrap();
+    let next = place.accounts.refresh(&one.refresh_token, from(1).address, at(100)).unwrap();
     assert!(place.is_refused(&one.token, 100), "the token before is worth nothing");
-    assert!(matches!(place.accounts.refresh(&one.refresh_token, at(105)), Err(AuthError::JustRefreshed)));
+    assert!(matches!(
+        place.accounts.refresh(&one.refresh_token, from(1).address, at(105)),
+        Err(AuthError::JustRefreshed)
+    ));
     place.accounts.log_out(&place.who(&other.token, 105).unwrap(), at(105)).unwrap();
-    assert!(place.is_refused(&other.token, 105) && place.accounts.refresh(&other.refresh_token, at(105)).is_err());
-    let thief = place.accounts.refresh(&third.refresh_token, at(105)).unwrap();
-    assert!(matches!(place.accounts.refresh(&third.refresh_token, at(120)), Err(AuthError::InvalidToken)));
+    assert!(
+        place.is_refused(&other.token, 105)
+            && place.accounts.refresh(&other.refresh_token, from(1).address, at(105)).is_err()
+    );
+    let thief = place.accounts.refresh(&third.refresh_token, from(1).address, at(105)).unwrap();
+    assert!(matches!(
+        place.accounts.refresh(&third.refresh_token, from(1).address, at(120)),
+        Err(AuthError::InvalidToken)
+    ));
     assert!(place.is_refused(&thief.token, 120) && place.is_refused(&third.token, 120), "it is over for both");
     drop(disk);
     // Before the store is told.
-    assert!(place.is_refused(&other.token, 121) && place.accounts.refresh(&other.refresh_token, at(121)).is_err());
-    let next = place.accounts.refresh(&next.refresh_token, at(121)).unwrap();
+    assert!(
+        place.is_refused(&other.token, 121)
+            && place.accounts.refresh(&other.refresh_token, from(1).address, at(121)).is_err()
+    );
+    let next = place.accounts.refresh(&next.refresh_token, from(1).address, at(121)).unwrap();
     place.accounts.tidy(at(130)).unwrap();
     let again = place.other_process();
     assert_eq!(again.authenticate(&next.token, at(131)).unwrap().id, one.session.id);
@@ -121,7 +136,9 @@ fn what_is_changed_of_an_account_ends_what_is_held_of_it() {
     drop(disk);
     let new = "another lapwing on the wing";
     place.accounts.change("val", None, Some(new), None, by_kim(1)).unwrap();
-    assert!(place.is_refused(&val.token, 1) && place.accounts.refresh(&val.refresh_token, at(1)).is_err());
+    assert!(
+        place.is_refused(&val.token, 1) && place.accounts.refresh(&val.refresh_token, from(1).address, at(1)).is_err()
+    );
     place.accounts.change("lee", None, None, Some(true), by_kim(1)).unwrap();
     place.accounts.change("lee", None, None, Some(false), by_kim(1)).unwrap();
     assert!(place.is_refused(&lee.token, 1), "what ended stays so");
