@@ -89,7 +89,7 @@ impl Feed {
         if self.locate.is_none() {
             return Vec::new();
         }
-        let outside = self.state().outside.largest(MOST_PLACED, |counted| counted.bytes);
+        let outside = self.state().outside.largest(MOST_PLACED);
         let mut countries: HashMap<String, (u64, u64)> = HashMap::new();
         for (host, counted) in outside {
             let Some(country) = self.country(host) else { continue };
@@ -158,7 +158,7 @@ impl Feed {
         self.state().flows
     }
 
-    /// Who sent most.
+    /// Who sent and received most.
     pub(crate) fn top_hosts(&self, limit: usize) -> Vec<TopIp> {
         let state = self.state();
         let ip = |(host, counted): (IpAddr, top::Counted)| TopIp {
@@ -167,7 +167,7 @@ impl Feed {
             packets: counted.packets,
             conns: counted.count,
         };
-        state.hosts.largest(limit, |counted| counted.bytes).into_iter().map(ip).collect()
+        state.hosts.largest(limit).into_iter().map(ip).collect()
     }
 
     /// How far what a model sees has moved from its baseline.
@@ -193,7 +193,7 @@ impl Feed {
     pub(crate) fn stats(&self) -> Stats {
         let top_ips = self.top_hosts(10);
         let state = self.state();
-        let ports = state.ports.largest(10, |counted| counted.count);
+        let ports = state.ports.largest(10);
         Stats {
             total_traffic: state.flows,
             top_ips,

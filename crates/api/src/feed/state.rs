@@ -13,7 +13,7 @@ use lapwing_flow::Flow;
 use lapwing_learn::Model;
 use lapwing_protocol::{Uid, transport};
 
-use super::top::Top;
+use super::top::{ByCount, Top};
 use super::{MOST_SECONDS, News};
 use crate::view::alert::{AlertView, GeoIp, attack_name};
 use crate::view::second::Second;
@@ -39,7 +39,7 @@ pub(super) struct State {
     pub(super) news: News,
     pub(super) flows: u64,
     pub(super) hosts: Top<IpAddr>,
-    pub(super) ports: Top<u16>,
+    pub(super) ports: Top<u16, ByCount>,
     pub(super) protocols: BTreeMap<&'static str, (u64, u64)>,
     pub(super) seconds: VecDeque<Second>,
     /// Frames are counted elsewhere, and flows need not be.
@@ -121,8 +121,8 @@ impl State {
         let protocol = transport(flow.protocol);
         let sums = self.protocols.entry(protocol).or_default();
         *sums = (sums.0 + 1, sums.1.saturating_add(bytes));
-        self.hosts.count(flow.originator.address.ip(), packets, bytes);
         for host in [flow.originator.address, flow.responder.address].map(Address::ip) {
+            self.hosts.count(host, packets, bytes);
             if is_public(host) {
                 self.outside.count(host, packets, bytes);
             }

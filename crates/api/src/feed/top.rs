@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::marker::PhantomData;
 
 /// Hosts and ports counted one by one.
 const MOST_COUNTED: usize = 4_096;
@@ -14,18 +15,42 @@ pub(super) struct Counted {
     pub(super) bytes: u64,
 }
 
-/// Counts by key; when there are twice as many as are wanted, the smaller half goes. Whoever moves much stays.
-pub(super) struct Top<K> {
-    counted: HashMap<K, Counted>,
+/// What comes first among those counted.
+pub(super) trait Rank {
+    fn size(counted: &Counted) -> u64;
 }
 
-impl<K> Default for Top<K> {
-    fn default() -> Self {
-        Self { counted: HashMap::new() }
+/// Who moved most bytes.
+pub(super) struct ByBytes;
+
+impl Rank for ByBytes {
+    fn size(counted: &Counted) -> u64 {
+        counted.bytes
     }
 }
 
-impl<K: Copy + Eq + Hash + Ord> Top<K> {
+/// What came most often.
+pub(super) struct ByCount;
+
+impl Rank for ByCount {
+    fn size(counted: &Counted) -> u64 {
+        counted.count
+    }
+}
+
+/// Counts by key; when there are twice as many as are wanted, the half that ranks lower goes. Whoever moves much stays.
+pub(super) struct Top<K, R = ByBytes> {
+    counted: HashMap<K, Counted>,
+    rank: PhantomData<R>,
+}
+
+impl<K, R> Default for Top<K, R> {
+    fn default() -> Self {
+        Self { counted: HashMap::new(), rank: PhantomData }
+    }
+}
+
+impl<K: Copy + Eq + Hash + Ord, R: Rank> Top<K, R> {
     pub(super) fn count(&mut self, key: K, packets: u64, bytes: u64) {
         let counted = self.counted.entry(key).or_default();
         counted.count += 1;
@@ -37,22 +62,22 @@ impl<K: Copy + Eq + Hash + Ord> Top<K> {
     }
 
     fn halve(&mut self) {
-        let mut sizes: Vec<u64> = self.counted.values().map(|counted| counted.bytes).collect();
+        let mut sizes: Vec<u64> = self.counted.values().map(R::size).collect();
         let (_, middle, _) = sizes.select_nth_unstable(MOST_COUNTED);
         let middle = *middle;
-        let larger = self.counted.values().filter(|counted| counted.bytes > middle).count();
+        let larger = self.counted.values().filter(|counted| R::size(counted) > middle).count();
         let mut room = MOST_COUNTED.saturating_sub(larger);
         self.counted.retain(|_, counted| {
-            let fits = counted.bytes == middle && room > 0;
+            let fits = R::size(counted) == middle && room > 0;
             room -= usize::from(fits);
-            fits || counted.bytes > middle
+            fits || R::size(counted) > middle
         });
     }
 
     /// Those with the most, in order.
-    pub(super) fn largest(&self, limit: usize, size: fn(&Counted) -> u64) -> Vec<(K, Counted)> {
+    pub(super) fn largest(&self, limit: usize) -> Vec<(K, Counted)> {
         let mut all: Vec<(K, Counted)> = self.counted.iter().map(|(key, counted)| (*key, *counted)).collect();
-        all.sort_unstable_by_key(|(key, counted)| (std::cmp::Reverse(size(counted)), *key));
+        all.sort_unstable_by_key(|(key, counted)| (std::cmp::Reverse(R::size(counted)), *key));
         all.truncate(limit);
         all
     }
@@ -64,12 +89,22 @@ mod tests {
 
     #[test]
     fn whoever_moves_much_stays_through_a_flood_of_others() {
-        let mut top = Top::default();
+        let mut top: Top<u32> = Top::default();
         top.count(0_u32, 10, 1_000_000);
         for key in 1..100_000 {
             top.count(key, 1, 60);
         }
         assert!(top.counted.len() <= 2 * MOST_COUNTED);
-        assert_eq!(top.largest(1, |counted| counted.bytes)[0].0, 0);
+        assert_eq!(top.largest(1)[0].0, 0);
+    }
+
+    #[test]
+    fn what_comes_often_stays_through_a_flood_of_what_is_larger() {
+        let mut top: Top<u32, ByCount> = Top::default();
+        (0..3).for_each(|_| top.count(0, 1, 60));
+        for key in 1..100_000 {
+            top.count(key, 10, 1_000_000);
+        }
+        assert_eq!(top.largest(1)[0].0, 0);
     }
 }

@@ -61,7 +61,7 @@ pub(crate) struct Overview {
     attack_shares: Vec<Share>,
     /// Flows since the start by transport, most bytes first.
     protocol_shares: Vec<ProtocolShare>,
-    /// Who sent most since the start.
+    /// Who sent and received most since the start.
     top_talkers: Vec<TopTalker>,
     /// The latest alerts.
     latest_alerts: Vec<AlertView>,
@@ -106,7 +106,7 @@ struct ProtocolShare {
     bytes: u64,
 }
 
-/// A host that sends much.
+/// A host that sends or receives much.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 struct TopTalker {
     /// Its address.
@@ -115,7 +115,7 @@ struct TopTalker {
     name: Option<String>,
     /// What `/api/v1/devices/{id}` finds it by, of a host of the local networks; null of others, which are no devices.
     device: Option<String>,
-    /// Bytes of flows that it began.
+    /// IP bytes that it sent and received, in flows that ended.
     bytes: u64,
     /// Packets of them.
     packets: u64,

@@ -31,7 +31,7 @@ pub(super) fn operations() -> Vec<Operation> {
             .gives::<Traffic>(200)
             .shared(),
         Operation::get("/api/v1/stats", viewer, "What was seen since the start", stats).gives::<Stats>(200).shared(),
-        Operation::get("/api/v1/top-ips", viewer, "Who sent most since the start", top_ips)
+        Operation::get("/api/v1/top-ips", viewer, "Who sent and received most since the start", top_ips)
             .query::<TopLimit>()
             .gives::<All<TopIp>>(200)
             .shared(),
