@@ -17,11 +17,12 @@ use crate::view::time;
 pub trait Operator: Send + Sync {
     /// What is watched now.
     fn source(&self) -> SourceStatus;
-    /// Turns to another source (`upload` is the capture of the upload that it names); when that cannot be opened, the one before goes on.
+    /// Turns to another source (`upload` is the capture of the upload that it names, and what that is called); when that cannot be
+    /// opened, the one before goes on.
     ///
     /// # Errors
     /// Why not.
-    fn watch(&self, wanted: SourceChoice, upload: Option<&Path>) -> Result<SourceStatus, Refused>;
+    fn watch(&self, wanted: SourceChoice, upload: Option<(&Path, &str)>) -> Result<SourceStatus, Refused>;
     /// Stops watching.
     fn stop(&self) -> SourceStatus;
     /// The interfaces of this machine.

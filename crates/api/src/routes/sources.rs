@@ -12,6 +12,7 @@ use crate::auth::Role;
 use crate::extract::{Answer, Body};
 use crate::operation::Operation;
 use crate::operator::{Coverage, InterfaceView, MethodView, SinkView, SourceChoice, SourceKind, SourceStatus};
+use crate::problem::Problem;
 use crate::shared::Shared;
 use crate::view::All;
 
@@ -67,8 +68,10 @@ async fn choose(
 ) -> Answer<SourceStatus> {
     let chosen = shared.blocking(move |shared| {
         let detail = in_words(&choice);
-        let upload = choice.job.as_deref().map(|job| shared.uploads.capture(job)).transpose()?;
-        let watch = || Ok(shared.operator.watch(choice, upload.as_deref())?);
+        let upload = |job: &str| Ok::<_, Problem>((shared.uploads.capture(job)?, shared.uploads.get(job)?.name));
+        let upload = choice.job.as_deref().map(upload).transpose()?;
+        let upload = upload.as_ref().map(|(path, name)| (path.as_path(), name.as_str()));
+        let watch = || Ok(shared.operator.watch(choice, upload)?);
         shared.audited(&caller.username, "source changed", &detail, watch)
     });
     chosen.await.map(Json)

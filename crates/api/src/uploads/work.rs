@@ -56,17 +56,19 @@ impl Uploads {
             }
         };
         upload.ended = Some(crate::clock::now());
+        // Where it lies here is nobody's business.
+        let place = self.folder.join(&upload.id).join(CAPTURE).display().to_string();
         match found {
-            Ok(Some(findings)) => {
+            Ok(Some(mut findings)) => {
+                let warnings = findings.warnings.iter_mut();
+                warnings.for_each(|warning| *warning = warning.replace(&place, &upload.name));
                 upload.state = UploadState::Done;
                 upload.summary = serde_json::to_value(findings).ok();
             }
             Ok(None) => upload.state = UploadState::Cancelled,
             Err(reason) => {
                 upload.state = UploadState::Failed;
-                // Where it lies here is nobody's business.
-                let place = self.folder.join(&upload.id).join(CAPTURE);
-                upload.error = Some(reason.replace(&place.display().to_string(), &upload.name));
+                upload.error = Some(reason.replace(&place, &upload.name));
             }
         }
         self.note(&upload, stream);

@@ -14,7 +14,7 @@ pub(crate) struct Job {
     /// A name of ours.
     pub(crate) id: String,
     /// What whoever handed it in called the file.
-    name: String,
+    pub(crate) name: String,
     /// Its bytes.
     bytes: u64,
     /// How far it is.

@@ -115,8 +115,8 @@ impl Opening {
         self.open(&choice, None).map(Some)
     }
 
-    /// Opens what is asked for; `upload` is the capture of the upload that it names.
-    pub(super) fn open(&self, choice: &SourceChoice, upload: Option<&Path>) -> Result<Opened> {
+    /// Opens what is asked for; `upload` is the capture of the upload that it names, and what that is called.
+    pub(super) fn open(&self, choice: &SourceChoice, upload: Option<(&Path, &str)>) -> Result<Opened> {
         let filter = choice.filter.as_deref().filter(|text| !text.trim().is_empty());
         let filter = filter.map(|text| Filter::new(text).map_err(|error| anyhow!("filter: {error}"))).transpose()?;
         if self.seed.is_some() && choice.kind != SourceKind::Simulate {
@@ -127,9 +127,12 @@ impl Opening {
         match choice.kind {
             SourceKind::Interface => self.listen(choice, filter, status, stop),
             SourceKind::Replay => {
-                let path = upload.or(self.replay.as_deref());
-                let path = path.context("no capture was named: upload one first, or name one by --replay")?;
-                replay(path, choice.speed.unwrap_or(1.0), filter, status, stop)
+                let named = |path| (path, name_of(path));
+                let own = upload.map(|(path, name)| (path, name.to_owned()));
+                let capture = own.or(self.replay.as_deref().map(named));
+                let (path, name) =
+                    capture.context("no capture was named: upload one first, or name one by --replay")?;
+                replay(path, name, choice.speed.unwrap_or(1.0), filter, status, stop)
             }
             SourceKind::Zeek | SourceKind::Eve => self.follow(status, stop),
             SourceKind::Simulate => self.simulate(choice.speed.unwrap_or(1.0), filter, status, stop),
@@ -218,6 +221,7 @@ impl Opening {
 
 fn replay(
     path: &Path,
+    name: String,
     speed: f64,
     filter: Option<Filter>,
     status: SourceStatus,
@@ -233,7 +237,7 @@ fn replay(
         );
     });
     let pace = source.status();
-    let (names, paths) = (vec![name_of(path)], vec![path.display().to_string()]);
+    let (names, paths) = (vec![name], vec![path.display().to_string()]);
     let status = SourceStatus { names, paths, speed: Some(speed), progress: Some(0.0), ..status };
     let captures = vec![path.to_owned()];
     Ok(Opened { frames: Frames::Replay(Box::new(source), pace), status, stop, filter, captures })

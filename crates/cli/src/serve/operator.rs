@@ -123,7 +123,7 @@ impl Operator for Serving {
         SourceStatus { models: self.runner.models_in_use(), method, ..status }
     }
 
-    fn watch(&self, wanted: SourceChoice, upload: Option<&Path>) -> Result<SourceStatus, Refused> {
+    fn watch(&self, wanted: SourceChoice, upload: Option<(&Path, &str)>) -> Result<SourceStatus, Refused> {
         let _turn = self.turning.lock().unwrap_or_else(PoisonError::into_inner);
         let opened = self.opening.open(&wanted, upload).map_err(|error| Refused::Invalid(crate::told(&error)))?;
         if !self.turn_to(opened) {

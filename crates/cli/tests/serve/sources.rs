@@ -71,6 +71,8 @@ fn the_threat_level_is_that_of_what_is_watched() {
     assert_eq!(taken.status, 202, "{taken:?}");
     let job = taken.json()["id"].clone();
     play(&server, &json!({ "kind": "replay", "job": job, "speed": 0 }));
+    let source = server.get("/api/v1/sources", &server.admin).given()["current"].clone();
+    assert_eq!(source["names"], json!(["quiet.pcap"]), "as whoever handed it in calls it");
     server.until("nothing of it is alarming", |server| threat(server)["level"] == "calm");
     let reasons = threat(&server)["reasons"].to_string();
     assert!(reasons.contains("of what was watched before do not count"), "{reasons}");
