@@ -481,10 +481,11 @@ export type Message =
       second: Second | null;
       seconds: Second[];
       source: SourceStatus;
-      threat: Threat;
+      /** Null when it could not be asked for. */
+      threat: Threat | null;
     }
   | ({ type: "packet" } & Omit<Packet, "pattern"> & { pattern: Omit<Pattern, "count"> | null })
   | { type: "job"; job: Job }
-  | { type: "alert"; alert: Alert }
+  | { type: "alerts"; alerts: Alert[] }
   | { type: "lost"; count: number; of?: "packets" }
   | { type: "error"; detail: string };

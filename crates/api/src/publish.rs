@@ -29,6 +29,7 @@ pub(crate) async fn publish(shared: Arc<Shared>) {
         // Each is told twice: packets are counted elsewhere, and may come a little later than an alert about them.
         let seconds = over(shared.feed.last_seconds(MOST_SECONDS), told[0]);
         told = [told[1], seconds.last().map(|second| second.time).or(told[1])];
+        // What is new goes out also when the store does not answer: `stats` and `threat` are null then.
         let message = shared.blocking(move |shared| {
             Ok(json!({
                 "type": "traffic_update",
@@ -37,12 +38,12 @@ pub(crate) async fn publish(shared: Arc<Shared>) {
                 "alerts": news.alerts,
                 "left_out": news.left_out,
                 "auto_actions": [],
-                "stats": sn::standing(shared)?,
+                "stats": sn::standing(shared).ok(),
                 "response_status": ResponseStatus::none(),
                 "second": seconds.last(),
                 "seconds": seconds,
                 "source": shared.operator.source().without_paths(),
-                "threat": overview::threat(shared)?,
+                "threat": overview::threat(shared).ok(),
             }))
         });
         if let Ok(message) = message.await {

@@ -196,7 +196,8 @@ class Stream {
 }
 
 function updated(overview: Overview, update: Extract<Message, { type: "traffic_update" }>): Overview {
-  const { source, threat } = update;
+  const { source } = update;
+  const threat = update.threat ?? overview.threat;
   const rates = { packets_per_second: 0, bytes_per_second: 0 };
   // Another source has seconds of its own. Each second is told twice: the later one counts.
   const known = source.since === overview.source.since ? overview.seconds : [];
