@@ -37,6 +37,9 @@ pub struct Alert {
     pub rules: Vec<String>,
     /// The host or device it is about: the one that acts where that is known, else the one that suffers.
     pub device: String,
+    /// The device is the one that suffers, by many or by sources that may be forged: nobody is accused. Absent where it acts.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub suffers: bool,
     /// The other hosts concerned, sorted; at most 16.
     pub peers: Vec<String>,
     /// Start of the traffic that opened it.
@@ -223,6 +226,7 @@ impl Alert {
             detectors: Vec::new(),
             rules: Vec::new(),
             device: device(detection.subject),
+            suffers: false,
             peers: Vec::new(),
             simulated,
             places: Vec::new(),
@@ -258,6 +262,7 @@ impl Alert {
         self.revision += 1;
         self.count += 1;
         self.latest = self.latest.max(detection.time);
+        self.suffers = matches!(detection.subject, Subject::Victim(_));
         if self.count == 1 || self.says_less_than(detection) {
             self.told_confidence = detection.confidence;
             self.told_rule.clone_from(&detection.rule);

@@ -152,6 +152,11 @@ pub(crate) fn conditions(query: &AlertQuery, shown: &str) -> Conditions {
     if let Some(until) = query.time.until {
         conditions.add("first_seen < ?", until.micros());
     }
+    conditions.add_any(
+        "device = ?",
+        "peers LIKE ? ESCAPE '\\'",
+        query.about.iter().map(|host| (host.as_str(), containing(&format!(" {host} ")))),
+    );
     conditions.add_one_of("kind", query.kinds.iter().map(String::as_str));
     if let Some(severity) = query.severity {
         conditions.add("severity >= ?", severity as i64);

@@ -40,7 +40,8 @@ pub struct DeviceRecord {
     #[serde(with = "text")]
     #[schemars(with = "DateTime")]
     pub last_seen: Timestamp,
-    /// Flows it took part in.
+    /// Flows that ended, begun by it or by others, by whichever of its addresses; only those that were answered, since others prove
+    /// nothing of who is there.
     pub flows: u64,
     /// IP bytes it sent.
     pub sent_bytes: u64,

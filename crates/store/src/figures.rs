@@ -299,9 +299,27 @@ fn open_by_host(sql: &mut dyn Sql, hosts: &[&str]) -> Result<HashMap<String, Dev
 
 /// Whether nothing is asked for that the table of sums does not have.
 fn asks_for_sums(query: &AlertQuery) -> bool {
-    let AlertQuery { time, device, peer, kinds: _, severity: _, severities: _, status: _, run, unseen, text, .. } =
-        query;
-    *time == TimeRange::ALL && device.is_none() && peer.is_none() && run.is_none() && !unseen && text.is_none()
+    let AlertQuery {
+        time,
+        device,
+        peer,
+        about,
+        kinds: _,
+        severity: _,
+        severities: _,
+        status: _,
+        run,
+        unseen,
+        text,
+        ..
+    } = query;
+    *time == TimeRange::ALL
+        && device.is_none()
+        && peer.is_none()
+        && about.is_empty()
+        && run.is_none()
+        && !unseen
+        && text.is_none()
 }
 
 /// The severity of a row.

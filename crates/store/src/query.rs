@@ -41,6 +41,8 @@ pub struct AlertQuery {
     pub device: Option<String>,
     /// With this host among those concerned.
     pub peer: Option<String>,
+    /// About one of these hosts, or with it among those concerned; about any where it is empty.
+    pub about: Vec<String>,
     /// Of one of these kinds; of any where it is empty.
     pub kinds: Vec<String>,
     /// This severe or worse.

@@ -142,6 +142,27 @@ impl Conditions {
         }
     }
 
+    /// Adds that one of two conditions applies to one of these pairs of values; nothing where there are none.
+    pub(crate) fn add_any<A: Into<Value>, B: Into<Value>>(
+        &mut self,
+        one: &str,
+        other: &str,
+        pairs: impl IntoIterator<Item = (A, B)>,
+    ) {
+        let mut parts = Vec::new();
+        let mut part = |condition: &str, value: Value| {
+            self.values.push(value);
+            parts.push(condition.replace('?', &format!("?{}", self.values.len())));
+        };
+        for (left, right) in pairs {
+            part(one, left.into());
+            part(other, right.into());
+        }
+        if !parts.is_empty() {
+            self.add_plain(&format!("({})", parts.join(" OR ")));
+        }
+    }
+
     /// The `WHERE` clause; empty if there is no condition.
     pub(crate) fn clause(&self) -> &str {
         &self.text

@@ -1,5 +1,7 @@
 //! Alerts: found, read, dealt with.
 
+use std::collections::HashMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -7,15 +9,16 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use lapwing_alert::Status;
+use lapwing_alert::{Alert, Status};
 use lapwing_capture::expand;
 use lapwing_detect::{KINDS, Severity, kind_info};
 use lapwing_engine::cut_evidence;
-use lapwing_store::{AlertGroup, AlertQuery, AuditQuery, Change, Store, TimeRange};
+use lapwing_store::{AlertGroup, AlertQuery, AuditQuery, Change, DeviceRecord, Store, StoreError, TimeRange};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::devices::device;
 use super::{after, limit, named};
 use crate::access::{Access, Caller};
 use crate::auth::Role;
@@ -167,9 +170,34 @@ async fn list(State(shared): State<Arc<Shared>>, Params(filter): Params<AlertFil
         filter.check(&query, shared, &store)?;
         let page = store.alerts(&query)?;
         let next = page.next.map(|cursor| cursor.to_string());
-        Ok(Listed::new(page.items.into_iter().map(AlertView::new).collect(), next))
+        Ok(Listed::new(views(&store, page.items)?, next))
     });
     found.await.map(Json)
+}
+
+/// Alerts with the addresses that the inventory has of devices known by their link-layer addresses.
+pub(super) fn views(store: &Store, alerts: Vec<Alert>) -> Result<Vec<AlertView>, Problem> {
+    let mut known: HashMap<String, Option<DeviceRecord>> = HashMap::new();
+    let view = |alert: Alert| {
+        if alert.device.parse::<IpAddr>().is_ok() {
+            return Ok(AlertView::new(alert));
+        }
+        if !known.contains_key(&alert.device) {
+            known.insert(alert.device.clone(), known_device(store, &alert.device)?);
+        }
+        let device = known.get(&alert.device).and_then(Option::as_ref);
+        Ok(AlertView::new(alert).with_addresses(device))
+    };
+    alerts.into_iter().map(view).collect()
+}
+
+/// The device of that id or address, if the inventory has it.
+fn known_device(store: &Store, id: &str) -> Result<Option<DeviceRecord>, Problem> {
+    match device(store, id) {
+        Ok(device) => Ok(Some(device)),
+        Err(StoreError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// One alert.
@@ -179,7 +207,8 @@ struct AlertPage {
     alert: AlertView,
     /// What people did with it, the latest first.
     history: Vec<HistoryEntry>,
-    /// Other alerts about the same device within an hour of it.
+    /// Other alerts within an hour of it that are about the same device, by whichever of its addresses, or name it among their
+    /// peers.
     related: Vec<AlertView>,
     /// Whether its packets can be had.
     evidence: EvidenceState,
@@ -259,14 +288,18 @@ async fn show(State(shared): State<Arc<Shared>>, Named(id): Named, Params(of): P
         let store = shared.kept(of.name())?;
         let alert = store.alert(&id)?;
         let around = std::time::Duration::from_secs(3_600);
+        let device = known_device(&store, &alert.device)?;
+        let mut about = device.as_ref().map_or_else(Vec::new, |device| device.addresses.clone());
+        about.extend(device.as_ref().map(|device| device.id.clone()));
+        about.push(alert.device.clone());
         let query = AlertQuery {
-            device: Some(alert.device.clone()),
+            about,
             time: TimeRange::between(alert.first_seen.minus(around), alert.last_seen.plus(around)),
             limit: Some(MOST_RELATED + 1),
             ..AlertQuery::default()
         };
         let related = store.alerts(&query)?.items.into_iter().filter(|other| other.id != alert.id);
-        let related = related.take(MOST_RELATED).map(AlertView::new).collect();
+        let related = views(&store, related.take(MOST_RELATED).collect())?;
         let query = AuditQuery { subject: Some(id), limit: Some(100), ..AuditQuery::default() };
         let history = store.audit(&query)?.items.into_iter().map(|entry| HistoryEntry {
             at: entry.at,
@@ -280,7 +313,7 @@ async fn show(State(shared): State<Arc<Shared>>, Named(id): Named, Params(of): P
             history: history.collect(),
             related,
             evidence: EvidenceState { pcap: kept, reason },
-            alert: AlertView::new(alert),
+            alert: AlertView::new(alert).with_addresses(device.as_ref()),
         })
     });
     found.await.map(Json)
@@ -329,8 +362,8 @@ async fn set_status(
         }
         shared.store.set_status(&change.ids, change.status, by)?;
         for ids in change.ids.chunks(MOST_TOLD) {
-            let alerts = ids.iter().map(|id| Ok(AlertView::new(shared.store.alert(id)?)));
-            let alerts = alerts.collect::<Result<Vec<_>, Problem>>()?;
+            let alerts = ids.iter().map(|id| shared.store.alert(id)).collect::<Result<_, _>>()?;
+            let alerts = views(&shared.store, alerts)?;
             shared.stream.tell(json!({ "type": "alerts", "alerts": alerts }));
         }
         Ok(Changed { changed })

@@ -11,7 +11,7 @@ use lapwing_store::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::alerts::OfJob;
+use super::alerts::{OfJob, views};
 use super::{after, limit};
 use crate::access::{Access, Caller};
 use crate::auth::Role;
@@ -93,7 +93,7 @@ struct DevicePage {
     device: DeviceView,
     /// Alerts about it, the latest first.
     alerts: Vec<AlertView>,
-    /// What is not as usual, in words.
+    /// What is not as usual, in words: each of the alerts.
     deviations: Vec<String>,
 }
 
@@ -125,14 +125,14 @@ fn view(store: &Store, record: DeviceRecord, simulated: bool) -> Result<DeviceVi
 }
 
 /// The device of that id, or the one that had that address last: alerts name devices so.
-fn device(store: &Store, id: &str) -> Result<DeviceRecord, Problem> {
+pub(super) fn device(store: &Store, id: &str) -> Result<DeviceRecord, StoreError> {
     match store.device(id) {
         Err(StoreError::NotFound { what, id }) => {
             let query = DeviceQuery { device: Some(id.clone()), limit: Some(1), ..DeviceQuery::default() };
             let found = store.devices(&query)?.items.pop();
-            Ok(found.ok_or(StoreError::NotFound { what, id })?)
+            found.ok_or(StoreError::NotFound { what, id })
         }
-        found => Ok(found?),
+        found => found,
     }
 }
 
@@ -148,12 +148,9 @@ async fn show(State(shared): State<Arc<Shared>>, Named(id): Named, Params(of): P
         alerts.sort_by(|left, right| right.last_seen.cmp(&left.last_seen).then_with(|| left.id.cmp(&right.id)));
         alerts.dedup_by(|left, right| left.id == right.id);
         alerts.truncate(MOST_ALERTS);
-        let unusual = ["anomaly", "exfiltration", "beacon"];
-        let is_unusual = |kind: &str| kind.starts_with("new-") || unusual.contains(&kind);
-        let deviations = alerts.iter().filter(|alert| is_unusual(&alert.kind));
-        let deviations = deviations.map(|alert| format!("{}: {}", alert.title, alert.explanation)).collect();
+        let deviations = alerts.iter().map(|alert| format!("{}: {}", alert.title, alert.explanation)).collect();
         let device = view(&store, record, shared.is_simulated(of.name()))?;
-        Ok(DevicePage { device, alerts: alerts.into_iter().map(AlertView::new).collect(), deviations })
+        Ok(DevicePage { device, alerts: views(&store, alerts)?, deviations })
     });
     found.await.map(Json)
 }

@@ -1,6 +1,9 @@
 //! An alert as the API shows it.
 
+use std::net::IpAddr;
+
 use lapwing_alert::{Alert, Evidence, Place};
+use lapwing_store::DeviceRecord;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -11,9 +14,12 @@ pub(crate) struct AlertView {
     pub(crate) alert: Alert,
     /// When it began: the same as `first_seen`.
     timestamp: String,
-    /// The host that acts, where that is known: the same as `device`.
-    src_ip: String,
-    /// The first of its peers.
+    /// What `device` has to do with it.
+    device_role: DeviceRole,
+    /// Address of the host that acts: of the device, or of its one peer where the device suffers; null where it is not known, may
+    /// be forged, or there are many.
+    src_ip: Option<String>,
+    /// Address of the host that suffers: of the device, or the first of its peers where the device acts.
     dst_ip: Option<String>,
     /// The port that was asked for in the first of its flows.
     dst_port: Option<u16>,
@@ -30,6 +36,16 @@ pub(crate) struct AlertView {
     geoip: Option<GeoIp>,
     /// All that in one line.
     message: String,
+}
+
+/// What the device of an alert has to do with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum DeviceRole {
+    /// It does what the alert tells of.
+    Actor,
+    /// It suffers that.
+    Target,
 }
 
 /// Where a host is.
@@ -69,12 +85,20 @@ impl AlertView {
         let (bytes, packets) = (sum(|flow| flow.bytes), sum(|flow| flow.packets));
         let port = dst_port.map_or_else(String::new, |port| format!(" → port {port}"));
         let severity = alert.severity.as_str().to_uppercase();
+        let is_address = |host: &&String| host.parse::<IpAddr>().is_ok();
+        let device = Some(&alert.device).filter(is_address).cloned();
+        let (device_role, src_ip, dst_ip, of) = match (alert.suffers, alert.peers.as_slice()) {
+            (true, [peer]) => (DeviceRole::Target, Some(peer.clone()), device, "against"),
+            (true, _) => (DeviceRole::Target, None, device, "against"),
+            (false, peers) => (DeviceRole::Actor, device, peers.first().cloned(), "from"),
+        };
         Self {
             timestamp: lapwing_alert::rfc3339(alert.first_seen),
-            src_ip: alert.device.clone(),
-            dst_ip: alert.peers.first().cloned(),
+            device_role,
+            src_ip,
+            dst_ip,
             dst_port,
-            message: format!("[{severity}] {attack_type} detected from {}{port}", alert.device),
+            message: format!("[{severity}] {attack_type} detected {of} {}{port}", alert.device),
             attack_type,
             anomaly_score,
             bytes,
@@ -82,6 +106,17 @@ impl AlertView {
             geoip: GeoIp::of(&alert.places),
             alert,
         }
+    }
+
+    /// With an address of the device that acts, where the alert knows it by its link-layer address. Addresses that the alert says
+    /// are contested may be others'.
+    pub(crate) fn with_addresses(mut self, device: Option<&DeviceRecord>) -> Self {
+        if let Some(device) = device.filter(|device| device.id == self.alert.device && !self.alert.suffers) {
+            let mut addresses = device.address.iter().chain(&device.addresses);
+            let own = addresses.find(|address| !self.alert.peers.contains(address)).cloned();
+            self.src_ip = self.src_ip.or(own);
+        }
+        self
     }
 }
 

@@ -103,7 +103,7 @@ fn alerts_are_filtered_before_they_are_limited_and_the_newest_come_first() {
         let message = alert["message"].as_str().unwrap();
         let severity = alert["severity"].as_str().unwrap().to_uppercase();
         let kind = alert["attack_type"].as_str().unwrap();
-        let source = alert["src_ip"].as_str().unwrap();
+        let source = alert["device"].as_str().unwrap();
         assert!(message.starts_with(&format!("[{severity}] {kind} detected from {source}")), "{message}");
         let same = list(&get(&format!("?attack_type={}&limit=500", kind.replace(' ', "%20")))["data"]).to_vec();
         assert!(same.contains(alert), "{kind}");

@@ -85,6 +85,43 @@ fn what_is_found_in_an_upload_is_kept_apart_from_what_is_watched() {
 }
 
 #[test]
+fn an_alert_says_who_acts_and_who_suffers() {
+    let server = Server::start();
+    let found = |name: &str, kind: &str| {
+        let capture = fs::read(corpus(&format!("{name}/capture.pcap.zst"))).unwrap();
+        let job = ended(&server, &upload(&server, "capture.pcap", &capture));
+        let id = job["id"].as_str().unwrap().to_owned();
+        let path = format!("/api/v1/alerts?kind={kind}&job={id}");
+        let alert = server.get(&path, &server.admin).given()["data"][0].clone();
+        (id, alert)
+    };
+    let (_, reflected) = found("amplification-dns", "amplification");
+    assert_eq!((&reflected["device_role"], &reflected["dst_ip"]), (&json!("target"), &reflected["device"]));
+    assert!(reflected["src_ip"].is_null(), "many sent it: {reflected}");
+    assert!(reflected["message"].as_str().unwrap().contains("DDoS detected against 192.168.50.20"), "{reflected}");
+    let (job, spoofed) = found("arp-spoofing", "arp-spoofing");
+    assert_eq!(spoofed["device_role"], "actor");
+    let address = spoofed["src_ip"].as_str().unwrap();
+    assert!(address.parse::<std::net::Ipv4Addr>().is_ok() && address != "192.168.50.1", "not the gateway's: {spoofed}");
+    let device = spoofed["device"].as_str().unwrap();
+    let page = server.get(&format!("/api/v1/devices/{device}?job={job}"), &server.admin).given();
+    let alerts = page["alerts"].as_array().unwrap();
+    assert_eq!(page["open_alerts"].as_u64(), Some(alerts.len() as u64), "those that are counted are listed");
+    assert!(page["deviations"].to_string().contains("ARP spoofing"), "{page}");
+    let shown = server.get(&format!("/api/v1/alerts/{}?job={job}", spoofed["id"].as_str().unwrap()), &server.admin);
+    let shown = shown.given();
+    assert_eq!(shown["alert"]["src_ip"], spoofed["src_ip"]);
+    let (job, propagation) = found("mirai-propagation", "botnet-propagation");
+    let id = propagation["id"].as_str().unwrap();
+    let related = server.get(&format!("/api/v1/alerts/{id}?job={job}"), &server.admin).given()["related"].clone();
+    let device = propagation["device"].as_str().unwrap();
+    assert!(!related.as_array().unwrap().is_empty());
+    for other in related.as_array().unwrap() {
+        assert!(other["device"] == device || other["peers"].to_string().contains(device), "{other}");
+    }
+}
+
+#[test]
 fn a_file_name_leads_nowhere() {
     let server = Server::start();
     let parent = server.folder().parent().unwrap();
