@@ -299,20 +299,7 @@ fn open_by_host(sql: &mut dyn Sql, hosts: &[&str]) -> Result<HashMap<String, Dev
 
 /// Whether nothing is asked for that the table of sums does not have.
 fn asks_for_sums(query: &AlertQuery) -> bool {
-    let AlertQuery {
-        time,
-        device,
-        peer,
-        about,
-        kinds: _,
-        severity: _,
-        severities: _,
-        status: _,
-        run,
-        unseen,
-        text,
-        ..
-    } = query;
+    let AlertQuery { time, device, peer, about, run, unseen, text, .. } = query;
     *time == TimeRange::ALL
         && device.is_none()
         && peer.is_none()
