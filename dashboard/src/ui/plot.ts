@@ -13,6 +13,8 @@ export function faint(name: string, opacity: number): string {
   return `color-mix(in srgb, ${colour(name)} ${opacity * 100}%, transparent)`;
 }
 
+// What is counted has no halves: 1, 2, 5, 10, 20, 50 …
+const STEPS = Array.from({ length: 16 }, (_, power) => [1, 2, 5].map((step) => step * 10 ** power)).flat();
 const font = "11px system-ui, sans-serif";
 const two = (value: number) => String(value).padStart(2, "0");
 
@@ -51,13 +53,17 @@ export function valueAxis(scale: string, label: (value: number) => string, side:
     size: 62,
     grid: { show: side === 3, stroke: colour("line"), width: 1 },
     ticks: { show: false },
+    incrs: STEPS,
     values: (_plot, splits) => splits.map(label),
   };
 }
 
-/** From nothing to a little above the largest. */
-export function fromZero(_plot: uPlot, _least: number | null, most: number | null): [number, number] {
-  return [0, Math.max(most ?? 0, 1) * 1.08];
+/** From nothing to a little above the largest, and to `least` where there is hardly anything. */
+export function fromZero(least: number) {
+  return (_plot: uPlot, _least: number | null, most: number | null): [number, number] => [
+    0,
+    Math.max(most ?? 0, least) * 1.08,
+  ];
 }
 
 export { uPlot };
