@@ -20,7 +20,7 @@ use crate::sources::Named;
 /// What a run judges by.
 pub(crate) struct Normal {
     /// Judges of single flows, by models that were trained before.
-    pub(crate) anomalies: Vec<Anomaly>,
+    pub(crate) models: Vec<NamedModel>,
     /// The judge that the baseline taught.
     pub(crate) learnt: Option<Anomaly>,
     /// The devices that the baseline showed.
@@ -31,6 +31,13 @@ pub(crate) struct Normal {
     pub(crate) summary: Option<Box<Summary>>,
 }
 
+/// A judge by a model that was trained before, with the name of its file.
+#[derive(Clone)]
+pub(crate) struct NamedModel {
+    pub(crate) name: String,
+    pub(crate) anomaly: Anomaly,
+}
+
 /// What a baseline taught.
 pub(crate) struct Taught {
     pub(crate) lesson: Lesson,
@@ -39,6 +46,11 @@ pub(crate) struct Taught {
 }
 
 impl Normal {
+    /// All judges.
+    pub(crate) fn anomalies(&self) -> Vec<Anomaly> {
+        self.models.iter().map(|model| &model.anomaly).chain(&self.learnt).cloned().collect()
+    }
+
     /// Reads the models, and learns from what is trusted, if anything is.
     pub(crate) fn read(
         input: &Input,
@@ -47,8 +59,8 @@ impl Normal {
         sources: &[SignatureSource],
         control: &Control,
     ) -> Result<Self> {
-        let (anomalies, not_evaluated) = read_models(models)?;
-        let mut normal = Self { anomalies, learnt: None, inventory: None, not_evaluated, summary: None };
+        let (read, not_evaluated) = read_models(models)?;
+        let mut normal = Self { models: read, learnt: None, inventory: None, not_evaluated, summary: None };
         if trusted.files().next().is_some() {
             let Taught { lesson, summary } = learn(input, trusted, sources, &lapwing_feature::CONNECTION, control)?;
             normal.summary = Some(Box::new(summary));
@@ -65,17 +77,19 @@ impl Normal {
 }
 
 /// Judges by models that were trained before, and why one of them can judge nothing, if that is so.
-pub(crate) fn read_models(paths: &[PathBuf]) -> Result<(Vec<Anomaly>, Option<String>)> {
-    let (mut anomalies, mut not_evaluated) = (Vec::new(), None);
+pub(crate) fn read_models(paths: &[PathBuf]) -> Result<(Vec<NamedModel>, Option<String>)> {
+    let (mut models, mut not_evaluated) = (Vec::new(), None);
     for path in paths {
         let model = Model::read(path)?;
         if let Some(reason) = uncalibrated(&model) {
             not_evaluated = Some(format!("anomaly: the model {}: {reason}", path.display()));
             continue;
         }
-        anomalies.push(Anomaly::new(Arc::new(model)).with_context(|| path.display().to_string())?);
+        let anomaly = Anomaly::new(Arc::new(model)).with_context(|| path.display().to_string())?;
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        models.push(NamedModel { name, anomaly });
     }
-    Ok((anomalies, not_evaluated))
+    Ok((models, not_evaluated))
 }
 
 /// What the baseline teaches: a judge, or why there is none.

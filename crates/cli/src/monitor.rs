@@ -169,8 +169,7 @@ impl Monitor {
             all_read(baseline).context("the baseline")?;
         }
         let alerts = AlertConfig { simulated: self.simulate.is_asked(), ..AlertConfig::from(&input.settings.alert) };
-        let learnt = normal.learnt.take();
-        let anomalies = normal.anomalies.into_iter().chain(learnt.clone()).collect();
+        let anomalies = normal.anomalies();
         let (mut detecting, scoring, report) = Detecting::new(&input.local, &rules.sources, anomalies, alerts);
         let scoring = Arc::new(scoring);
         report.problems.iter().for_each(|problem| eprintln!("lapwing: {problem}"));
@@ -178,7 +177,10 @@ impl Monitor {
         if let Some(inventory) = normal.inventory {
             detecting.set_inventory(inventory);
         }
-        let reload = Reload::new(&self.judge, &input.settings.signatures, learnt, Arc::clone(&scoring));
+        let (in_force, learnt) = (Arc::clone(&scoring), normal.learnt.take());
+        let reload = Reload::new(&self.judge, &input.settings.signatures, move |models| {
+            in_force.replace(models.into_iter().map(|model| model.anomaly).chain(learnt.clone()).collect());
+        });
         let not_evaluated = rules.left_out.into_iter().chain(normal.not_evaluated).collect();
         let notes = Notes { report, not_evaluated, baseline: normal.summary };
         let places = input.settings.geo.open().context("[geo]")?;

@@ -93,7 +93,7 @@ impl Scan {
         let mut normal = Normal::read(&input, &self.judge.model, &trusted, &rules.sources, &control)?;
         summary.not_evaluated.extend(normal.not_evaluated.clone());
         summary.baseline.clone_from(&normal.summary);
-        normal.anomalies.extend(normal.learnt.take());
+        let anomalies = normal.anomalies();
 
         let mut alerts = Vec::new();
         let refused = inputs.refused.clone();
@@ -105,7 +105,7 @@ impl Scan {
             }
             // An inventory is large: the last timeline needs no copy.
             let inventory = if left > 0 { normal.inventory.clone() } else { normal.inventory.take() };
-            match scan(&input, group, &rules, &normal.anomalies, inventory, recorder.as_mut(), &control) {
+            match scan(&input, group, &rules, &anomalies, inventory, recorder.as_mut(), &control) {
                 Ok((mut found, read)) => {
                     found.iter_mut().for_each(|alert| places.note(alert));
                     if let Some(recorder) = &recorder {

@@ -2,7 +2,9 @@
 
 mod analyse;
 mod fence;
+mod judging;
 mod logs;
+mod next;
 mod now;
 mod open;
 mod operator;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use lapwing_alert::Alert;
 use lapwing_capture::Timestamp;
@@ -442,7 +442,10 @@ impl Worker {
 
     fn retain(&mut self) -> Result<(), StoreError> {
         self.unretained = 0;
-        self.store.retain(self.latest).map(drop)
+        // Nor is what is real thrown away because a clock was ahead where something was captured.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = Timestamp::from_nanos(i64::try_from(now.as_nanos()).unwrap_or(i64::MAX));
+        self.store.retain(self.latest.min(now)).map(drop)
     }
 
     fn leave_out(&mut self) {

@@ -64,10 +64,10 @@ impl Runner {
     /// The judge that was asked for; all in use where none was.
     fn asked_for(&self, name: Option<&str>) -> Vec<Anomaly> {
         match name {
-            None => self.anomalies(),
+            None => self.judging.in_use(),
             Some(name) => {
-                let asked = self.models.iter().filter(|model| model.name == name);
-                asked.map(|model| model.anomaly.clone()).collect()
+                let asked = self.judging.models().into_iter().filter(|(model, _)| model.name == name);
+                asked.map(|(model, _)| model.anomaly).collect()
             }
         }
     }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use lapwing_api::{SourceKind, SourceState, SourceStatus};
 use lapwing_capture::{LiveStatus, PaceStatus, Timestamp};
 use lapwing_detect::signature::LoadReport;
-use lapwing_engine::{Control, Scoring};
+use lapwing_engine::Control;
 use lapwing_store::AlertRecorder;
 
 use super::logs;
@@ -29,15 +29,13 @@ pub(super) struct State {
     pub(super) pace: Option<Arc<PaceStatus>>,
     pub(super) stop: Arc<AtomicBool>,
     pub(super) captures: Vec<PathBuf>,
-    /// What scores flows, whose models can be replaced.
-    pub(super) scoring: Option<Arc<Scoring>>,
     pub(super) lost: Lost,
     /// What is kept of it, and what is not.
     pub(super) kept: Option<AlertRecorder>,
     pub(super) report: LoadReport,
     /// How often each rule decided, and when last.
     pub(super) hits: Hits,
-    /// Which source this is, counted from the start.
+    /// The number of this source.
     pub(super) run: u64,
 }
 

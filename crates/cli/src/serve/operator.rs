@@ -2,8 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -21,8 +20,10 @@ use lapwing_export::metrics::names;
 use lapwing_store::AlertRecorder;
 
 use super::logs;
+use super::next::Next;
 use super::open::{Opened, Opening};
-use super::run::{NamedModel, Runner};
+use super::run::Runner;
+use crate::baseline::NamedModel;
 use crate::monitor::watch;
 
 /// How long turning to another source may take.
@@ -35,7 +36,7 @@ const EVERY: Duration = Duration::from_millis(250);
 pub(super) struct Serving {
     runner: Arc<Runner>,
     opening: Opening,
-    next: Mutex<Option<Sender<Opened>>>,
+    next: Arc<Next>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     over: Arc<AtomicBool>,
     /// One at a time turns to another source.
@@ -46,24 +47,17 @@ impl Serving {
     /// Starts the thread, which waits for a source.
     pub(super) fn new(runner: Runner, opening: Opening) -> Self {
         let runner = Arc::new(runner);
-        let (next, waiting) = channel();
+        let next = Arc::new(Next::default());
         let over = Arc::new(AtomicBool::new(false));
         let watching = {
-            let runner = Arc::clone(&runner);
-            thread::spawn(move || watch_all(&runner, &waiting))
+            let (runner, next) = (Arc::clone(&runner), Arc::clone(&next));
+            thread::spawn(move || watch_all(&runner, &next))
         };
         let showing = {
             let (runner, over) = (Arc::clone(&runner), Arc::clone(&over));
             thread::spawn(move || show_seconds(&runner, &over))
         };
-        Self {
-            runner,
-            opening,
-            next: Mutex::new(Some(next)),
-            threads: Mutex::new(vec![watching, showing]),
-            over,
-            turning: Mutex::default(),
-        }
+        Self { runner, opening, next, threads: Mutex::new(vec![watching, showing]), over, turning: Mutex::default() }
     }
 
     /// Watches the first source.
@@ -71,20 +65,18 @@ impl Serving {
         self.turn_to(opened);
     }
 
+    /// Has a source watched once the one before has ended; returns whether it is.
     fn turn_to(&self, opened: Opened) -> bool {
-        let before = self.runner.now.lock().run;
-        self.runner.now.lock().stop.store(true, Ordering::Relaxed);
-        let next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
-        let sent = next.as_ref().is_some_and(|next| next.send(opened).is_ok());
-        drop(next);
-        sent && self.runner.now.wait(PATIENCE, |now| now.run > before)
+        let number = self.next.put(opened);
+        let begins = || self.runner.now.wait(PATIENCE, |now| now.run >= number);
+        // What was taken by then is about to begin.
+        begins() || !self.next.take_back(number) && begins()
     }
 
     /// Ends what is watched, and the threads.
     pub(super) fn finish(&self) -> Result<()> {
-        self.next.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.next.end();
         self.over.store(true, Ordering::Relaxed);
-        self.runner.now.lock().stop.store(true, Ordering::Relaxed);
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         if threads.into_iter().map(JoinHandle::join).any(|joined| joined.is_err()) {
             bail!("a thread went wrong");
@@ -94,23 +86,19 @@ impl Serving {
     }
 }
 
-fn watch_all(runner: &Runner, waiting: &Receiver<Opened>) {
-    while let Ok(opened) = waiting.recv() {
-        runner.watch(opened);
+fn watch_all(runner: &Runner, next: &Next) {
+    while let Some((number, opened)) = next.take() {
+        runner.watch(number, opened);
     }
 }
 
 fn show_seconds(runner: &Runner, over: &AtomicBool) {
-    let known = AtomicU64::new(0);
-    let (never, nothing) = channel::<()>();
+    let mut known = 0;
     while !over.load(Ordering::Relaxed) {
-        runner.show_seconds(&known);
+        runner.show_seconds(&mut known);
         runner.renew_unwatched();
-        if nothing.recv_timeout(EVERY) == Err(RecvTimeoutError::Disconnected) {
-            break;
-        }
+        thread::sleep(EVERY);
     }
-    drop(never);
 }
 
 impl Operator for Serving {
@@ -120,7 +108,7 @@ impl Operator for Serving {
         let status = now.status.clone();
         drop(now);
         let method = self.runner.tap.judging().map(|state| state.method.key().to_owned()).unwrap_or_default();
-        SourceStatus { models: self.runner.models_in_use(), method, ..status }
+        SourceStatus { models: self.runner.judging.names_in_use(), method, ..status }
     }
 
     fn watch(&self, wanted: SourceChoice, upload: Option<(&Path, &str)>) -> Result<SourceStatus, Refused> {
@@ -181,13 +169,21 @@ impl Operator for Serving {
     }
 
     fn judge(&self, wanted: DetectionChoice) -> Result<(), Refused> {
+        let judging = &self.runner.judging;
+        // Where one cannot be, nothing changes.
         if let Some(models) = &wanted.models {
-            self.runner.choose_models(models).map_err(Refused::Invalid)?;
+            judging.check(models).map_err(Refused::Invalid)?;
         }
-        let Some(name) = &wanted.method else { return Ok(()) };
-        let method = Method::from_key(name);
-        let method = method.ok_or_else(|| Refused::Invalid(format!("method: '{name}' is not known")))?;
-        self.runner.tap.judge_by(method).map_err(|reason| Refused::Invalid(format!("method: {reason}")))
+        if let Some(name) = &wanted.method {
+            let method = Method::from_key(name);
+            let method = method.ok_or_else(|| Refused::Invalid(format!("method: '{name}' is not known")))?;
+            let judged = self.runner.tap.judge_by(method);
+            judged.map_err(|reason| Refused::Invalid(format!("method: {reason}")))?;
+        }
+        if let Some(models) = wanted.models {
+            judging.choose(models);
+        }
+        Ok(())
     }
 
     fn analyse(&self, analysis: &Analysis<'_>) -> Result<Findings, Refused> {
@@ -234,12 +230,11 @@ impl Operator for Serving {
     fn models(&self) -> Vec<ModelView> {
         let devices = self.runner.store.count_devices(None).map_or(0, |(known, _)| known);
         let rate = self.runner.feed.anomaly_rate(devices);
-        let view = |named: &NamedModel| {
-            let loaded = self.runner.is_used(&named.name);
+        let view = |(named, loaded): (NamedModel, bool)| {
             let drift = self.runner.feed.drift(named.anomaly.model());
-            ModelView { achieved_rate: rate.filter(|_| loaded), drift, ..model_view(named, loaded) }
+            ModelView { achieved_rate: rate.filter(|_| loaded), drift, ..model_view(&named, loaded) }
         };
-        self.runner.models.iter().map(view).collect()
+        self.runner.judging.models().into_iter().map(view).collect()
     }
 
     fn signatures(&self) -> Vec<SignatureView> {

@@ -1,6 +1,6 @@
 //! The thread that watches, one source after another.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ use lapwing_export::SinkStatus;
 use lapwing_export::metrics::Metrics;
 use lapwing_store::{Pressure, Store};
 
+use super::judging::Judging;
 use super::now::{Now, State};
 use super::open::{Frames, Opened};
 use super::shown::{Handed, Shown};
@@ -27,10 +28,8 @@ use crate::input::Input;
 use crate::judge::JudgeOptions;
 use crate::monitor::keep::{Keeping, keeping};
 use crate::monitor::metered::{Counting, Metered};
-use crate::monitor::reload::Reload;
 use crate::monitor::told::{Sink, Told};
 use crate::monitor::watch;
-use crate::signatures::Rules;
 use crate::sources::Named;
 use crate::store::now;
 
@@ -41,11 +40,7 @@ const STORE_FAREWELL: Duration = Duration::from_secs(3);
 pub(super) struct Runner {
     pub(super) input: Input,
     pub(super) judge: JudgeOptions,
-    pub(super) rules: Rules,
-    pub(super) models: Vec<NamedModel>,
-    /// Names of those in use.
-    used: Mutex<Vec<String>>,
-    learnt: Option<Anomaly>,
+    pub(super) judging: Arc<Judging>,
     /// The devices of the baseline.
     normal: Option<Inventory>,
     pub(super) not_evaluated: Vec<String>,
@@ -56,12 +51,6 @@ pub(super) struct Runner {
     pub(super) renew: Arc<AtomicBool>,
     pub(super) delivering: Option<Arc<Mutex<Delivering>>>,
     pub(super) now: Arc<Now>,
-}
-
-/// A model, by the name of its file.
-pub(super) struct NamedModel {
-    pub(super) name: String,
-    pub(super) anomaly: Anomaly,
 }
 
 impl Runner {
@@ -77,14 +66,7 @@ impl Runner {
         let trusted = Named::of(&judge.baseline);
         let normal = Normal::read(&input, &judge.model, &trusted, &rules.sources, &Control::default())?;
         let not_evaluated = rules.left_out.iter().cloned().chain(normal.not_evaluated).collect();
-        let file = |path: &std::path::PathBuf| {
-            path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
-        };
-        let read = judge.model.iter().map(file).zip(normal.anomalies);
-        let learnt = normal.learnt.clone().map(|anomaly| ("baseline".to_owned(), anomaly));
-        let models = read.chain(learnt).map(|(name, anomaly)| NamedModel { name, anomaly });
-        let models: Vec<NamedModel> = models.collect();
-        let used = models.iter().map(|model| model.name.clone()).collect();
+        let judging = Arc::new(Judging::new(rules.sources, normal.models, normal.learnt));
         let tap = Tap::default();
         tap.judge_by(Method::default()).map_err(anyhow::Error::msg)?;
         let (metrics, now) = (Arc::new(Metrics::default()), Arc::new(Now::default()));
@@ -103,10 +85,7 @@ impl Runner {
         Ok(Self {
             input,
             judge: judge.clone(),
-            rules,
-            models,
-            used: Mutex::new(used),
-            learnt: normal.learnt,
+            judging,
             normal: normal.inventory,
             not_evaluated,
             store,
@@ -119,39 +98,11 @@ impl Runner {
         })
     }
 
-    pub(super) fn models_in_use(&self) -> Vec<String> {
-        self.used.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    pub(super) fn is_used(&self, name: &str) -> bool {
-        self.models_in_use().iter().any(|used| used == name)
-    }
-
-    /// Judges by these models from now on.
-    pub(super) fn choose_models(&self, names: &[String]) -> Result<(), String> {
-        if let Some(unknown) = names.iter().find(|name| !self.models.iter().any(|model| model.name == **name)) {
-            return Err(format!("models: '{unknown}' is not at hand"));
-        }
-        *self.used.lock().unwrap_or_else(PoisonError::into_inner) = names.to_vec();
-        let scoring = self.now.lock().scoring.clone();
-        if let Some(scoring) = scoring {
-            scoring.replace(self.anomalies());
-        }
-        Ok(())
-    }
-
-    /// The judges in use.
-    pub(super) fn anomalies(&self) -> Vec<Anomaly> {
-        let used = self.models_in_use();
-        let used = self.models.iter().filter(|model| used.contains(&model.name));
-        used.map(|model| model.anomaly.clone()).collect()
-    }
-
     /// What judges a run by the rules that are in force and by these models. Nothing that the baseline had is new to it.
     pub(super) fn detecting(&self, anomalies: Vec<Anomaly>, simulated: bool) -> (Detecting, Scoring, LoadReport) {
         let alerts = AlertConfig { simulated, ..AlertConfig::from(&self.input.settings.alert) };
         let (mut detecting, scoring, report) =
-            Detecting::new(&self.input.local, &self.current_rules(), anomalies, alerts);
+            Detecting::new(&self.input.local, &self.judging.rules(), anomalies, alerts);
         if let Some(normal) = &self.normal {
             detecting.set_inventory(normal.clone());
         }
@@ -175,10 +126,10 @@ impl Runner {
         }
     }
 
-    /// Watches a source until it ends, or is told to.
-    pub(super) fn watch(&self, opened: Opened) {
+    /// Watches the source of that number until it ends, or is told to.
+    pub(super) fn watch(&self, number: u64, opened: Opened) {
         let name = opened.status.names.join(", ");
-        let outcome = self.go_through(opened);
+        let outcome = self.go_through(number, opened);
         let (state, detail) = match &outcome {
             Ok(()) => (SourceState::Ended, None),
             Err(error) => (SourceState::Failed, Some(crate::told(error))),
@@ -194,13 +145,11 @@ impl Runner {
         });
     }
 
-    fn go_through(&self, opened: Opened) -> Result<()> {
+    fn go_through(&self, number: u64, opened: Opened) -> Result<()> {
         let settings = &self.input.settings;
-        let (mut detecting, scoring, report) = self.detecting(self.anomalies(), opened.status.simulated);
+        let (mut detecting, scoring, report) = self.detecting(self.judging.in_use(), opened.status.simulated);
         let scoring = Arc::new(scoring);
-        let (reload, listed) = (self.learnt.clone(), Arc::clone(&self.now));
-        let reload = Reload::new(&self.judge, &settings.signatures, reload, Arc::clone(&scoring))
-            .heard_by(move |report| listed.lock().report = report);
+        self.judging.score_with(Arc::clone(&scoring));
         let pressure = match opened.status.kind {
             SourceKind::Interface => Pressure::LeaveOut,
             // They do not run away.
@@ -221,7 +170,6 @@ impl Runner {
         };
         self.feed.begin(is_framed, kept.run());
         self.now.change(|now| {
-            let run = now.run + 1;
             *now = State {
                 status,
                 control: Arc::clone(&control),
@@ -229,15 +177,14 @@ impl Runner {
                 pace,
                 stop: Arc::clone(&opened.stop),
                 captures: opened.captures.clone(),
-                scoring: Some(Arc::clone(&scoring)),
                 kept: Some(kept.alerts()),
                 report,
-                run,
+                run: number,
                 ..State::default()
             };
         });
         let places = settings.geo.open().context("[geo]")?;
-        let told = self.told(&mut kept, reload, places, &opened.stop)?;
+        let told = self.told(&mut kept, places, &opened.stop)?;
         let heard = move || watch::heard(&live.interfaces());
         let mut stage = Watching::new(detecting, told, Arc::clone(&self.renew), heard);
         let pipeline = PipelineConfig { filter: opened.filter.clone(), ..self.input.pipeline.clone() };
@@ -275,10 +222,10 @@ impl Runner {
     }
 
     /// Shows in the feed which seconds are over; `known` is the last that it was shown.
-    pub(super) fn show_seconds(&self, known: &AtomicU64) {
-        let seconds = self.tap.seconds(known.load(Ordering::Relaxed));
+    pub(super) fn show_seconds(&self, known: &mut u64) {
+        let seconds = self.tap.seconds(*known);
         let Some(last) = seconds.last() else { return };
-        known.store(last.sequence, Ordering::Relaxed);
+        *known = last.sequence;
         let shown: Vec<Second> = seconds
             .iter()
             .map(|second| {
@@ -290,13 +237,13 @@ impl Runner {
         self.feed.seconds(&shown);
     }
 
-    fn told(&self, kept: &mut Keeping, reload: Reload, places: Places, stop: &Arc<AtomicBool>) -> Result<Told> {
+    fn told(&self, kept: &mut Keeping, places: Places, stop: &Arc<AtomicBool>) -> Result<Told> {
         let mut others: Vec<Box<dyn Sink>> = vec![Box::new(Metered::counting(Arc::clone(&self.metrics)))];
         others.push(Box::new(Shown { feed: self.feed.clone(), now: Arc::clone(&self.now) }));
         if let Some(delivering) = &self.delivering {
             others.push(Box::new(Handed(Arc::clone(delivering))));
         }
         let sinks = kept.beside(others).context("the store cannot be used")?;
-        Ok(Told::new(sinks, reload, places, Arc::clone(stop)))
+        Ok(Told::new(sinks, self.reload(), places, Arc::clone(stop)))
     }
 }

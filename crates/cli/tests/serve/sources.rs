@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::{Value, json};
 
@@ -115,4 +116,31 @@ fn rules_that_are_read_anew_are_listed_whether_something_is_watched_or_not() {
     fs::remove_file(rules.path().join("1.yml")).unwrap();
     reload(&server);
     server.until("the first is gone", |server| listed(server) == ["Rule 2"]);
+}
+
+#[test]
+fn what_was_chosen_outlives_reading_anew_and_the_next_source() {
+    let folder = tempfile::tempdir().unwrap();
+    let (clean, model) = (corpus("first-look/clean.pcap"), folder.path().join("home.model"));
+    let mut train = Command::new(env!("CARGO_BIN_EXE_lapwing"));
+    train.arg("train").arg(&clean).arg("--output").arg(&model);
+    assert!(train.output().unwrap().status.success());
+    let (clean, model) = (clean.to_str().unwrap(), model.to_str().unwrap());
+    let capture = corpus("first-look/suspicious.pcap");
+    let arguments = ["--replay", capture.to_str().unwrap(), "--baseline", clean, "--model", model];
+    let server = Server::with_admin(&arguments);
+    let in_use = |server: &Server| server.get("/api/v1/sources", &server.admin).given()["current"]["models"].clone();
+    let judge = |choice: &Value| server.send(&Asked::new("PUT", "/api/v1/detection").token(&server.admin).json(choice));
+    assert_eq!(in_use(&server), json!(["home.model", "baseline"]));
+    judge(&json!({ "models": ["baseline"], "method": "crystal_ball" })).refused(400);
+    assert_eq!(in_use(&server), json!(["home.model", "baseline"]), "nothing has changed");
+    judge(&json!({ "models": ["baseline"] })).given();
+    assert_eq!(server.post("/api/v1/reload", &server.admin, &json!({})).status, 202);
+    play(&server, &json!({ "kind": "replay", "speed": 0 }));
+    server.until("it is over", has_ended);
+    assert_eq!(server.post("/api/v1/reload", &server.admin, &json!({})).status, 202);
+    assert_eq!(in_use(&server), json!(["baseline"]));
+    let models = server.get("/api/v1/models", &server.admin).given();
+    let loaded: Vec<&Value> = models["data"].as_array().unwrap().iter().map(|model| &model["loaded"]).collect();
+    assert_eq!(loaded, [false, true], "{models}");
 }

@@ -42,6 +42,7 @@ macro_rules! for_each_claim {
             a_recorder_writes_everything_it_was_handed
             a_file_that_is_read_again_adds_nothing
             old_alerts_expire
+            what_is_real_outlives_a_capture_from_the_future
             an_account_has_a_plain_name_that_nobody_else_has
             the_last_admin_stays
             a_session_ends_with_what_it_rests_on
@@ -359,6 +360,18 @@ pub(crate) fn old_alerts_expire(store: &Store) {
     assert_eq!(store.total_alerts().unwrap(), 1);
     assert_eq!(ids(store, &AlertQuery::default()), [scan("192.168.0.8", 100).id]);
     assert!(!store.retain(at(150)).unwrap().any());
+}
+
+pub(crate) fn what_is_real_outlives_a_capture_from_the_future(store: &Arc<Store>) {
+    let since = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap();
+    let now = Timestamp::from_seconds(since.as_secs() as i64);
+    let future = now.plus(Duration::from_secs(365 * 86_400));
+    let alerts = [now, future].map(|time| alert(&[detection("beacon", "192.168.0.7", 443, time)]));
+    store.put_alerts(&alerts[..1]).unwrap();
+    let recorder = Recorder::start(Arc::clone(store), Pressure::Wait, |problem| assert_eq!(problem, ""));
+    recorder.alert(&alerts[1]);
+    recorder.finish().unwrap();
+    assert_eq!(store.total_alerts().unwrap(), 2);
 }
 
 /// A flow of ten seconds and 1,500 bytes from `192.168.0.HOST` to port 443 of a server outside.
