@@ -183,7 +183,8 @@ pub(super) fn views(store: &Store, alerts: Vec<Alert>) -> Result<Vec<AlertView>,
             return Ok(AlertView::new(alert));
         }
         if !known.contains_key(&alert.device) {
-            known.insert(alert.device.clone(), known_device(store, &alert.device)?);
+            // What is not known by this id, as when somebody draws them at random, is not searched for among addresses.
+            known.insert(alert.device.clone(), found(store.device(&alert.device))?);
         }
         let device = known.get(&alert.device).and_then(Option::as_ref);
         Ok(AlertView::new(alert).with_addresses(device))
@@ -191,9 +192,9 @@ pub(super) fn views(store: &Store, alerts: Vec<Alert>) -> Result<Vec<AlertView>,
     alerts.into_iter().map(view).collect()
 }
 
-/// The device of that id or address, if the inventory has it.
-fn known_device(store: &Store, id: &str) -> Result<Option<DeviceRecord>, Problem> {
-    match device(store, id) {
+/// A device, if the inventory has it.
+fn found(device: Result<DeviceRecord, StoreError>) -> Result<Option<DeviceRecord>, Problem> {
+    match device {
         Ok(device) => Ok(Some(device)),
         Err(StoreError::NotFound { .. }) => Ok(None),
         Err(error) => Err(error.into()),
@@ -288,7 +289,7 @@ async fn show(State(shared): State<Arc<Shared>>, Named(id): Named, Params(of): P
         let store = shared.kept(of.name())?;
         let alert = store.alert(&id)?;
         let around = std::time::Duration::from_secs(3_600);
-        let device = known_device(&store, &alert.device)?;
+        let device = found(device(&store, &alert.device))?;
         let mut about = device.as_ref().map_or_else(Vec::new, |device| device.addresses.clone());
         about.extend(device.as_ref().map(|device| device.id.clone()));
         about.push(alert.device.clone());

@@ -12,7 +12,7 @@ use lapwing_store::{AlertQuery, OpenAlerts};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::sn;
+use super::{alerts, sn};
 use crate::access::Access;
 use crate::auth::Role;
 use crate::extract::Answer;
@@ -190,7 +190,7 @@ async fn overview(State(shared): State<Arc<Shared>>) -> Answer<Overview> {
 
 pub(crate) fn latest_alerts(shared: &Shared, limit: usize) -> Result<Vec<AlertView>, Problem> {
     let page = shared.store.alerts(&AlertQuery { limit: Some(limit), ..AlertQuery::default() })?;
-    Ok(page.items.into_iter().map(AlertView::new).collect())
+    alerts::views(&shared.store, page.items)
 }
 
 fn open_alerts(shared: &Shared) -> Result<Vec<Alert>, Problem> {
