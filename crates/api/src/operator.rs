@@ -318,8 +318,8 @@ pub struct InterfaceCoverage {
 /// What a log that is followed brought.
 #[derive(Clone, Debug, Default, Serialize, JsonSchema)]
 pub struct LogCoverage {
-    /// Its path.
-    pub path: String,
+    /// Its name with that of its folder, as `current/conn.log`.
+    pub name: String,
     /// What it is, once its first lines were seen: `Zeek conn.log`, `Suricata EVE`.
     pub kind: Option<String>,
     /// Whether it is read.
