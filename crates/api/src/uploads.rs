@@ -16,7 +16,7 @@ use lapwing_capture::Filter;
 use lapwing_detect::packets::Method;
 use lapwing_engine::Control;
 use lapwing_engine::packets::{PacketPage, PacketQuery, packets};
-use lapwing_store::{Change, Store, StoreError, StoreSettings, Upload, UploadState};
+use lapwing_store::{Change, Keep, Store, StoreError, StoreSettings, Upload, UploadState};
 
 use crate::operator::Operator;
 use crate::problem::Problem;
@@ -27,6 +27,9 @@ pub(crate) use look::Look;
 
 /// Stores of uploads that stay open.
 const MOST_OPEN: usize = 4;
+
+/// Bytes that what is found in an upload may take in any case; else as many as the capture itself.
+const LEAST_FOUND: u64 = 64 << 20;
 
 /// The capture in an upload's folder, what was found in it, and what its packets look like.
 const CAPTURE: &str = "capture";
@@ -70,7 +73,8 @@ impl Uploads {
             // On a disk that is full, the next start says so.
             let _ = store.update_upload(&upload);
         }
-        let settings = StoreSettings { local: store.local().clone(), ..StoreSettings::default() };
+        let keep = Keep { bytes: Some(most_bytes.max(LEAST_FOUND)), ..Keep::default() };
+        let settings = StoreSettings { local: store.local().clone(), keep };
         Ok(Self { folder, most_bytes, settings, store, operator, state: Mutex::default(), queue: Mutex::default() })
     }
 
@@ -121,10 +125,18 @@ impl Uploads {
 
     /// Stops looking at an upload.
     pub(crate) fn cancel(&self, id: &str) -> Result<Job, Problem> {
-        let upload = self.store.upload(id)?;
-        if let Some(control) = self.state().controls.get(id) {
+        let state = self.state();
+        if let Some(control) = state.controls.get(id) {
             stop(control);
         }
+        let mut upload = self.store.upload(id)?;
+        // Nobody looks at it yet, and whoever does when its turn comes finds that it is over.
+        if upload.state == UploadState::Queued {
+            upload.state = UploadState::Cancelled;
+            upload.ended = Some(crate::clock::now());
+            self.store.update_upload(&upload)?;
+        }
+        drop(state);
         Ok(self.job(upload))
     }
 

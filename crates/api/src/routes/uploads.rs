@@ -79,8 +79,11 @@ async fn show(State(shared): State<Arc<Shared>>, Named(id): Named) -> Answer<Job
     shared.blocking(move |shared| shared.uploads.get(&id)).await.map(Json)
 }
 
-async fn cancel(State(shared): State<Arc<Shared>>, Named(id): Named) -> Answer<Job> {
-    shared.blocking(move |shared| shared.uploads.cancel(&id)).await.map(Json)
+async fn cancel(State(shared): State<Arc<Shared>>, Caller(caller): Caller, Named(id): Named) -> Answer<Job> {
+    let cancelled = shared.blocking(move |shared| {
+        shared.audited(&caller.username, "upload cancelled", &id, || shared.uploads.cancel(&id))
+    });
+    cancelled.await.map(Json)
 }
 
 async fn remove(

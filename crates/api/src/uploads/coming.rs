@@ -1,6 +1,7 @@
 //! Uploads that come in.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -53,9 +54,14 @@ pub(crate) struct Incoming {
 }
 
 impl Uploads {
+    /// Bytes of an upload, and of what was found in it.
+    fn room_of(&self, upload: &Upload) -> u64 {
+        size_of(&self.folder.join(&upload.id)).max(upload.bytes)
+    }
+
     /// Makes room for one more: its name, and the file that its bytes go to.
     pub(crate) fn receive(self: &Arc<Self>, by: &str) -> Result<Coming, Problem> {
-        let taken: u64 = self.store.uploads()?.iter().map(|upload| upload.bytes).sum();
+        let taken: u64 = self.store.uploads()?.iter().map(|upload| self.room_of(upload)).sum();
         let mut state = self.state();
         if taken + (state.coming.len() as u64 + 1) * self.most_bytes > MOST_TOGETHER * self.most_bytes {
             return Err(Problem::conflict("the uploads that are kept leave no room; remove some first"));
@@ -111,4 +117,15 @@ impl Uploads {
         }
         Ok(self.job(upload))
     }
+}
+
+/// Bytes of all files in a folder and those in it; what cannot be read counts as none.
+fn size_of(folder: &Path) -> u64 {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let size = |entry: fs::DirEntry| match entry.metadata() {
+        Ok(found) if found.is_dir() => size_of(&entry.path()),
+        Ok(found) => found.len(),
+        Err(_) => 0,
+    };
+    entries.map(size).sum()
 }

@@ -1,9 +1,10 @@
 //! Looking at uploads, one after another.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use lapwing_capture::Filter;
@@ -44,11 +45,20 @@ impl Uploads {
     }
 
     fn look_at(&self, mut upload: Upload, control: &Arc<Control>, stream: &Arc<Stream>) {
-        upload.state = UploadState::Running;
-        self.note(&upload, stream);
+        if !self.begin(&mut upload, control) {
+            stream.tell(json!({ "type": "job", "job": self.job(upload) }));
+            return;
+        }
+        stream.tell(json!({ "type": "job", "job": self.job(upload.clone()) }));
         let found = {
             let watch = Watchdog::start(Arc::clone(control), upload.clone(), Arc::clone(stream));
-            let found = if control.stopped() { Ok(None) } else { self.find(&upload, control) };
+            let found = if control.stopped() {
+                Ok(None)
+            } else {
+                // One that brings its reader down fails alone: others wait behind it.
+                let found = catch_unwind(AssertUnwindSafe(|| self.find(&upload, control)));
+                found.unwrap_or_else(|_| Err("reading it went wrong; the log may say more".to_owned()))
+            };
             if matches!(found, Ok(None)) && watch.late.load(Ordering::Relaxed) {
                 Err(format!("it takes more than {} minutes to read", LONGEST.as_secs() / 60))
             } else {
@@ -72,6 +82,22 @@ impl Uploads {
             }
         }
         self.note(&upload, stream);
+    }
+
+    /// Notes that an upload is looked at from now on; returns false where somebody has cancelled it before.
+    fn begin(&self, upload: &mut Upload, control: &Control) -> bool {
+        // Whoever cancels holds this too.
+        let state = self.state();
+        let begins = !control.stopped();
+        if begins {
+            upload.state = UploadState::Running;
+            // It may have been removed meanwhile.
+            let _ = self.store.update_upload(upload);
+        } else if let Ok(kept) = self.store.upload(&upload.id) {
+            *upload = kept;
+        }
+        drop(state);
+        begins || !upload.state.has_ended()
     }
 
     fn note(&self, upload: &Upload, stream: &Stream) {
@@ -117,7 +143,16 @@ impl Uploads {
 struct Watchdog {
     late: Arc<AtomicBool>,
     /// Its end ends the thread.
-    _alive: Sender<()>,
+    alive: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Watchdog {
+    fn drop(&mut self) {
+        self.alive = None;
+        // What it tells last comes before what became of the upload.
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
 }
 
 impl Watchdog {
@@ -125,7 +160,7 @@ impl Watchdog {
         let (alive, over) = channel::<()>();
         let (late, begun) = (Arc::new(AtomicBool::new(false)), Instant::now());
         let is_late = Arc::clone(&late);
-        thread::spawn(move || {
+        let thread = thread::spawn(move || {
             while over.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
                 if begun.elapsed() > LONGEST {
                     is_late.store(true, Ordering::Relaxed);
@@ -136,6 +171,6 @@ impl Watchdog {
                 stream.tell(json!({ "type": "job", "job": Job::new(upload.clone(), progress) }));
             }
         });
-        Self { late, _alive: alive }
+        Self { late, alive: Some(alive), thread: Some(thread) }
     }
 }
