@@ -10,14 +10,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lapwing_alert::{Alert, rfc3339};
 use lapwing_capture::Timestamp;
-use lapwing_detect::Drift;
+use lapwing_flow::Flow;
 use lapwing_learn::Model;
+use lapwing_protocol::LocalNetworks;
 
 use crate::view::alert::AlertView;
 pub use crate::view::second::Second;
 use crate::view::sn::{Entry, SecondBytes, Stats, TopIp, TopPort};
 pub use stage::Feeding;
-use state::{State, place};
+use state::{State, is_public, place};
 
 /// Seconds kept.
 pub(crate) const MOST_SECONDS: usize = 300;
@@ -54,6 +55,8 @@ pub struct Feed {
     state: Arc<Mutex<State>>,
     locate: Option<Arc<Locate>>,
     simulated: bool,
+    /// What lies outside is everything else.
+    local: Arc<LocalNetworks>,
 }
 
 impl Feed {
@@ -74,6 +77,12 @@ impl Feed {
         Self { locate: Some(Arc::new(Box::new(locate))), ..Self::default() }
     }
 
+    /// A feed whose networks are these.
+    #[must_use]
+    pub fn within(self, local: LocalNetworks) -> Self {
+        Self { local: Arc::new(local), ..self }
+    }
+
     /// A feed of what is made up.
     #[must_use]
     pub fn simulated(self) -> Self {
@@ -82,6 +91,13 @@ impl Feed {
 
     fn country(&self, host: IpAddr) -> Option<String> {
         self.locate.as_ref().and_then(|locate| locate(host))
+    }
+
+    /// Where the outside end of a flow is.
+    fn country_of(&self, flow: &Flow) -> Option<String> {
+        let ends = [flow.responder.address, flow.originator.address];
+        let mut outside = ends.into_iter().filter(|end| is_public(*end, &self.local));
+        outside.find_map(|end| self.country(end.ip()))
     }
 
     /// Outside hosts and what moved between them and here, by country; most first.
@@ -173,7 +189,7 @@ impl Feed {
     /// How far what a model sees has moved from its baseline.
     #[must_use]
     pub fn drift(&self, model: &Arc<Model>) -> Option<f64> {
-        self.state().drifts.get(&place(model)).and_then(Drift::index)
+        self.state().drifts.get(&place(model)).and_then(|(_, drift)| drift.index())
     }
 
     /// Alerts that models raised per device and week; `None` before a day of one device has been seen.

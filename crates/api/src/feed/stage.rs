@@ -1,5 +1,7 @@
 //! The stage by which a run fills a feed.
 
+use std::collections::VecDeque;
+
 use lapwing_asset::Inventory;
 use lapwing_capture::Timestamp;
 use lapwing_engine::{Scored, Stage};
@@ -32,15 +34,22 @@ impl Stage for Feeding<'_> {
 
     fn observe(&mut self, observed: &[Observed<'_>], scored: &[Scored<'_>]) {
         self.stage.observe(observed, scored);
+        let ended = observed.iter().filter_map(|observed| match observed.fact {
+            Observation::FlowEnded(flow) => Some((observed.time, flow)),
+            _ => None,
+        });
+        // Where hosts are is looked up while nobody waits.
+        let room = self.feed.state().room();
+        let mut countries: VecDeque<Option<String>> =
+            ended.clone().take(room).map(|(_, flow)| self.feed.country_of(flow)).collect();
         let mut state = self.feed.state();
         if let Some(first) = observed.first() {
             state.run.get_or_insert(first.time);
         }
         scored.iter().for_each(|scored| state.score(scored));
-        for observed in observed {
-            if let Observation::FlowEnded(flow) = observed.fact {
-                state.flow(flow, observed.time, self.feed.simulated, |host| self.feed.country(host));
-            }
+        for (time, flow) in ended {
+            let country = countries.pop_front().flatten();
+            state.flow(flow, time, self.feed.simulated, &self.feed.local, country);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use lapwing_alert::{Alert, rfc3339};
 use lapwing_capture::Timestamp;
@@ -11,7 +11,7 @@ use lapwing_detect::{ANOMALY, Drift};
 use lapwing_engine::Scored;
 use lapwing_flow::Flow;
 use lapwing_learn::Model;
-use lapwing_protocol::{Uid, transport};
+use lapwing_protocol::{LocalNetworks, Uid, transport};
 
 use super::top::{ByCount, Top};
 use super::{MOST_SECONDS, News};
@@ -53,8 +53,8 @@ pub(super) struct State {
     /// The worst score of flows that finished and have yet to end.
     pub(super) scores: HashMap<u64, f32>,
     pub(super) scored: VecDeque<u64>,
-    /// By model, which is known by where it lies.
-    pub(super) drifts: HashMap<usize, Drift>,
+    /// By model, which is known by where it lies, as long as it lies there.
+    pub(super) drifts: HashMap<usize, (Weak<Model>, Drift)>,
     pub(super) began: Option<Timestamp>,
     pub(super) anomalies: u64,
     /// Outside hosts, whichever end they were.
@@ -94,7 +94,7 @@ impl State {
         let mut worst = None;
         for (anomaly, score) in scored.scores() {
             let model = anomaly.model();
-            self.drifts.entry(place(model)).or_default().take_in(model.p_value(score));
+            self.drift_of(model).take_in(model.p_value(score));
             worst = Some(worst.map_or(score, |worst: f32| worst.max(score)));
         }
         if let Some(score) = worst
@@ -107,13 +107,29 @@ impl State {
         }
     }
 
+    fn drift_of(&mut self, model: &Arc<Model>) -> &mut Drift {
+        let place = place(model);
+        if !self.drifts.contains_key(&place) {
+            self.drifts.retain(|_, (known, _)| known.strong_count() > 0);
+        }
+        let (_, drift) = self.drifts.entry(place).or_insert_with(|| (Arc::downgrade(model), Drift::default()));
+        drift
+    }
+
+    /// How many more flows are written out in this second.
+    pub(super) fn room(&self) -> usize {
+        let now = self.now.map_or(0, Timestamp::seconds);
+        if self.written.0 == now { MOST_WRITTEN.saturating_sub(self.written.1) } else { MOST_WRITTEN }
+    }
+
     /// Takes a flow that ended, `at` the moment as far as it is believed.
     pub(super) fn flow(
         &mut self,
         flow: &Flow,
         at: Timestamp,
         simulated: bool,
-        country: impl Fn(IpAddr) -> Option<String>,
+        local: &LocalNetworks,
+        country: Option<String>,
     ) {
         self.flows += 1;
         let packets = flow.orig.packets + flow.resp.packets;
@@ -121,10 +137,10 @@ impl State {
         let protocol = transport(flow.protocol);
         let sums = self.protocols.entry(protocol).or_default();
         *sums = (sums.0 + 1, sums.1.saturating_add(bytes));
-        for host in [flow.originator.address, flow.responder.address].map(Address::ip) {
-            self.hosts.count(host, packets, bytes);
-            if is_public(host) {
-                self.outside.count(host, packets, bytes);
+        for host in [flow.originator.address, flow.responder.address] {
+            self.hosts.count(host.ip(), packets, bytes);
+            if is_public(host, local) {
+                self.outside.count(host.ip(), packets, bytes);
             }
         }
         if matches!(flow.protocol, 6 | 17) {
@@ -142,8 +158,7 @@ impl State {
             return;
         }
         let mut entry = Entry::new(flow, protocol, packets, bytes);
-        let ends = [flow.responder.address, flow.originator.address].map(Address::ip);
-        entry.geoip = ends.into_iter().filter(|host| is_public(*host)).find_map(country).map(GeoIp::new);
+        entry.geoip = country.map(GeoIp::new);
         entry.simulated = simulated;
         entry.anomaly_score = self.scores.remove(&flow.uid);
         if let Some((name, severity)) = self.named.get(&flow.uid) {
@@ -180,14 +195,16 @@ impl State {
     }
 }
 
-/// Whether a host can be anywhere in the world: no private, link-local, loopback or multicast address.
-fn is_public(host: IpAddr) -> bool {
+/// Whether a host can be anywhere in the world: none of the local networks, and no private, link-local, loopback or multicast
+/// address.
+pub(super) fn is_public(address: Address, local: &LocalNetworks) -> bool {
+    let host = address.ip();
     let is_everywhere = host.is_loopback() || host.is_multicast() || host.is_unspecified();
     let is_here = match host {
         IpAddr::V4(host) => host.is_private() || host.is_link_local() || host.is_broadcast(),
         IpAddr::V6(host) => host.is_unique_local() || host.is_unicast_link_local(),
     };
-    !is_everywhere && !is_here
+    !is_everywhere && !is_here && !local.contains(address)
 }
 
 /// What a model is known by.
