@@ -23,7 +23,7 @@ pub struct Speed(f64);
 /// What is no pace.
 #[derive(Clone, Debug, PartialEq, Error)]
 #[error(
-    "{text:?} is no speed; write a number from {} to {}, or max for as fast as possible",
+    "{text:?} is no speed; write a number from {} to {}, or max (or 0) for as fast as possible",
     Speed::SLOWEST,
     Speed::FASTEST
 )]

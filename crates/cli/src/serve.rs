@@ -15,7 +15,7 @@ mod tls;
 
 use std::hash::{BuildHasher, RandomState};
 use std::io::ErrorKind;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,7 +27,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use lapwing_api::auth::Accounts;
 use lapwing_api::{Feed, Parts, Server};
-use lapwing_capture::Pace;
+use lapwing_capture::{Pace, interfaces};
 use lapwing_engine::packets::Tap;
 use lapwing_engine::{Count, ServeSettings};
 use lapwing_store::{Store, is_server};
@@ -169,8 +169,10 @@ impl Serve {
         let accounts = Arc::new(accounts.telling(|text| eprintln!("lapwing: {text}")));
         let places = input.settings.geo.open().context("[geo]")?;
         let feed = Feed::locating(move |host| places.find(host).and_then(|place| place.country));
+        let feed = feed.within(store.local().clone());
         let feed = if self.simulate { feed.simulated() } else { feed };
-        let scheme = if tls.is_some() { "https" } else { "http" };
+        let is_encrypted = tls.is_some();
+        let scheme = if is_encrypted { "https" } else { "http" };
         let runner = Runner::new(input, &self.judge, Arc::clone(&store), feed.clone(), renew)?;
         let tap = runner.tap.clone();
         let serving = Arc::new(Serving::new(runner, opening));
@@ -187,10 +189,16 @@ impl Serve {
             payload: settings.payload_bytes.map(|bytes| bytes.get() as usize),
         };
         let server = Server::start(listener, tls, parts)?;
-        eprintln!("lapwing: serving {scheme}://{} ({fences})", server.address());
+        let reached = reachable(server.address());
+        eprintln!("lapwing: serving {scheme}://{reached} ({fences})");
+        if !is_encrypted && !reached.ip().is_loopback() {
+            eprintln!(
+                "lapwing: warning: passwords cross the network in the clear: use --tls-self-signed, or a proxy that encrypts"
+            );
+        }
         if let Some(code) = accounts.setup_code(now()) {
             eprintln!("lapwing: there is no account yet; make the first one within an hour at");
-            eprintln!("lapwing:   {scheme}://{}/#/setup?code={code}", server.address());
+            eprintln!("lapwing:   {scheme}://{reached}/#/setup?code={code}");
         }
         if let Some(first) = first {
             serving.begin(first);
@@ -281,6 +289,22 @@ fn listen(address: SocketAddr) -> Result<TcpListener> {
         };
         anyhow!("{address}: cannot be served: {error}; {advice}")
     })
+}
+
+/// An address that a server is reached by: of one that listens on all the first that other machines can use.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    if !address.ip().is_unspecified() {
+        return address;
+    }
+    let found = interfaces().unwrap_or_default();
+    let mut ips =
+        found.iter().filter(|interface| interface.up && !interface.loopback).flat_map(|interface| &interface.ips);
+    let fits = |ip: &&IpAddr| match ip {
+        IpAddr::V4(_) => true,
+        IpAddr::V6(ip) => address.is_ipv6() && !ip.is_unicast_link_local(),
+    };
+    let loopback = IpAddr::from(Ipv4Addr::LOCALHOST);
+    SocketAddr::new(ips.find(fits).copied().unwrap_or(loopback), address.port())
 }
 
 /// Makes a folder that is nobody else's, if it is not there.

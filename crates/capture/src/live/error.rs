@@ -19,7 +19,7 @@ pub enum LiveError {
         interface: String,
     },
     /// There is no such interface.
-    #[error("{interface}: no such interface; --list-interfaces shows those there are")]
+    #[error("{interface}: no such interface; `lapwing monitor --list-interfaces` shows those there are")]
     Missing {
         /// What was asked for.
         interface: String,
@@ -63,7 +63,7 @@ pub enum LiveError {
         source: io::Error,
     },
     /// Nothing was named.
-    #[error("no interface named; --list-interfaces shows those there are")]
+    #[error("no interface named; `lapwing monitor --list-interfaces` shows those there are")]
     NoInterface,
 }
 
