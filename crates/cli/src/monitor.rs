@@ -207,7 +207,8 @@ impl Monitor {
         if let Some(address) = self.metrics_at(input) {
             let (status, control) = (Arc::clone(status), Arc::clone(control));
             let kept = keeping.as_deref().map(Keeping::alerts);
-            let metered = Metered::start(address, Counting { status, control, kept })?;
+            let played = self.simulate.is_asked().then(|| "simulated home".to_owned());
+            let metered = Metered::start(address, Counting { status, control, kept, played })?;
             if let Some(delivering) = &delivering {
                 delivering.show_in(metered.metrics());
             }

@@ -36,6 +36,11 @@ use crate::store::now;
 /// How long the store has to take what waits when a source is left.
 const STORE_FAREWELL: Duration = Duration::from_secs(3);
 
+/// Whether what such a source brings did not happen when it is watched.
+fn is_played(kind: SourceKind) -> bool {
+    matches!(kind, SourceKind::Replay | SourceKind::Simulate)
+}
+
 /// What is needed to watch any source.
 pub(super) struct Runner {
     pub(super) input: Input,
@@ -47,6 +52,9 @@ pub(super) struct Runner {
     pub(super) store: Arc<Store>,
     pub(super) feed: Feed,
     pub(super) tap: Tap,
+    /// Held while seconds go from the tap to the feed, and while both turn to another source: none of one comes to be shown with
+    /// the other.
+    showing: Mutex<()>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) renew: Arc<AtomicBool>,
     pub(super) delivering: Option<Arc<Mutex<Delivering>>>,
@@ -75,8 +83,9 @@ impl Runner {
         metrics.before_rendering(move |metrics| {
             let state = shown.lock();
             let (status, control) = (Arc::clone(&state.live), Arc::clone(&state.control));
+            let played = is_played(state.status.kind).then(|| state.status.names.join(", "));
             drop(state);
-            Counting { status, control, kept: None }.show(metrics);
+            Counting { status, control, kept: None, played }.show(metrics);
         });
         let delivering = Delivering::live(&input.settings)?;
         if let Some(delivering) = &delivering {
@@ -91,6 +100,7 @@ impl Runner {
             store,
             feed,
             tap,
+            showing: Mutex::default(),
             metrics,
             renew,
             delivering: delivering.map(|delivering| Arc::new(Mutex::new(delivering))),
@@ -168,7 +178,10 @@ impl Runner {
             Frames::Replay(_, pace) => (Arc::default(), Some(Arc::clone(pace))),
             Frames::Logs(_) => (Arc::default(), None),
         };
+        let showing = self.showing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.tap.begin_anew();
         self.feed.begin(is_framed, kept.run());
+        drop(showing);
         self.now.change(|now| {
             *now = State {
                 status,
@@ -184,7 +197,7 @@ impl Runner {
             };
         });
         let places = settings.geo.open().context("[geo]")?;
-        let told = self.told(&mut kept, places, &opened.stop)?;
+        let told = self.told(&mut kept, places, &opened.stop, !goes_on)?;
         let heard = move || watch::heard(&live.interfaces());
         let mut stage = Watching::new(detecting, told, Arc::clone(&self.renew), heard);
         let pipeline = PipelineConfig { filter: opened.filter.clone(), ..self.input.pipeline.clone() };
@@ -223,6 +236,7 @@ impl Runner {
 
     /// Shows in the feed which seconds are over; `known` is the last that it was shown.
     pub(super) fn show_seconds(&self, known: &mut u64) {
+        let _showing = self.showing.lock().unwrap_or_else(PoisonError::into_inner);
         let seconds = self.tap.seconds(*known);
         let Some(last) = seconds.last() else { return };
         *known = last.sequence;
@@ -237,8 +251,8 @@ impl Runner {
         self.feed.seconds(&shown);
     }
 
-    fn told(&self, kept: &mut Keeping, places: Places, stop: &Arc<AtomicBool>) -> Result<Told> {
-        let mut others: Vec<Box<dyn Sink>> = vec![Box::new(Metered::counting(Arc::clone(&self.metrics)))];
+    fn told(&self, kept: &mut Keeping, places: Places, stop: &Arc<AtomicBool>, played: bool) -> Result<Told> {
+        let mut others: Vec<Box<dyn Sink>> = vec![Box::new(Metered::counting(Arc::clone(&self.metrics), played))];
         others.push(Box::new(Shown { feed: self.feed.clone(), now: Arc::clone(&self.now) }));
         if let Some(delivering) = &self.delivering {
             others.push(Box::new(Handed(Arc::clone(delivering))));

@@ -66,11 +66,6 @@ impl Subscription {
         }
         Taken { packets: waiting.packets.drain(..).collect(), lost: std::mem::take(&mut waiting.lost) }
     }
-
-    /// From now on takes what this filter takes; `None` takes all.
-    pub fn set_filter(&self, filter: Option<Filter>) {
-        *lock(&self.queue.filter) = filter;
-    }
 }
 
 impl Drop for Subscription {

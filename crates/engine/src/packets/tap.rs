@@ -77,11 +77,6 @@ impl Tap {
         }
     }
 
-    /// Judges no more; what was learnt is forgotten.
-    pub fn stop_judging(&self) {
-        *lock(&self.shared.judge) = None;
-    }
-
     /// How far judging has come; `None` while nobody asked for it.
     #[must_use]
     pub fn judging(&self) -> Option<JudgeState> {
@@ -138,7 +133,8 @@ impl Tap {
         self.shared.subscribers.load(Ordering::Relaxed) > 0
     }
 
-    fn begin_anew(&self) {
+    /// Forgets what an earlier source brought, as for one that is followed without packets.
+    pub fn begin_anew(&self) {
         lock(&self.shared.traffic).begin_anew();
         lock(&self.shared.ring).clear();
         let mut judge = lock(&self.shared.judge);
@@ -313,7 +309,5 @@ mod tests {
         let counted: Vec<_> = tap.patterns().into_iter().filter(|(_, count)| *count > 0).collect();
         assert_eq!(counted, [(Pattern::Python, 1_491)]);
         assert!(tap.judging().unwrap().is_ready());
-        tap.stop_judging();
-        assert_eq!(tap.judging(), None);
     }
 }
