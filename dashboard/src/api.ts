@@ -76,6 +76,8 @@ export interface Alert {
   status_by?: string;
   status_at?: string;
   suppressed_by: string | null;
+  /** Whether the device did it, or it was done to it. */
+  device_role: "actor" | "target";
   attack_type: string;
   anomaly_score: number | null;
   bytes: number | null;
