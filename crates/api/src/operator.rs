@@ -129,8 +129,7 @@ pub struct SourceStatus {
     pub kind: SourceKind,
     /// Interfaces, or the names of the capture's or the logs' files or folders.
     pub names: Vec<String>,
-    /// Where those files or folders are; told to admins, by `/api/v1/sources` alone.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    /// Where those files or folders are; told to admins, by `/api/v1/sources` alone, and empty otherwise.
     pub paths: Vec<String>,
     /// Only frames that this tcpdump expression takes.
     pub filter: Option<String>,
