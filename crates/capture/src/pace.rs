@@ -59,15 +59,6 @@ impl Pace {
         let fits = (Speed::SLOWEST..=Speed::FASTEST).contains(&factor);
         fits.then_some(Self::Times(Speed(factor))).ok_or_else(|| PaceError { text: factor.to_string() })
     }
-
-    /// The factor; `None` for as fast as possible.
-    #[must_use]
-    pub fn factor(self) -> Option<f64> {
-        match self {
-            Self::Unlimited => None,
-            Self::Times(speed) => Some(speed.get()),
-        }
-    }
 }
 
 impl FromStr for Pace {

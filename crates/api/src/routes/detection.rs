@@ -12,6 +12,7 @@ use crate::auth::Role;
 use crate::extract::{Answer, Body};
 use crate::operation::Operation;
 use crate::operator::{DetectionChoice, ModelView, SignatureView};
+use crate::problem::Problem;
 use crate::shared::Shared;
 use crate::view::All;
 
@@ -64,15 +65,20 @@ async fn judge(
     Body(choice): Body<DetectionChoice>,
 ) -> Answer<Judging> {
     let judging = shared.blocking(move |shared| {
-        let method = choice.method.as_ref().map(|method| format!("method {method}"));
-        let models = choice.models.as_ref().map(|models| match models.as_slice() {
-            [] => "no model".to_owned(),
-            models => format!("models {}", models.join(", ")),
-        });
-        let detail = method.into_iter().chain(models).collect::<Vec<_>>().join(", ");
-        shared.audited(&caller.username, "detection changed", &detail, || Ok(shared.operator.judge(choice)?))?;
+        change(shared, &caller.username, choice)?;
         let source = shared.operator.source();
         Ok(Judging { method: source.method, models: source.models })
     });
     judging.await.map(Json)
+}
+
+/// Has packets and flows judged otherwise, and notes who wanted it.
+pub(super) fn change(shared: &Shared, who: &str, choice: DetectionChoice) -> Result<(), Problem> {
+    let method = choice.method.as_ref().map(|method| format!("method {method}"));
+    let models = choice.models.as_ref().map(|models| match models.as_slice() {
+        [] => "no model".to_owned(),
+        models => format!("models {}", models.join(", ")),
+    });
+    let detail = method.into_iter().chain(models).collect::<Vec<_>>().join(", ");
+    shared.audited(who, "detection changed", &detail, || Ok(shared.operator.judge(choice)?))
 }

@@ -10,6 +10,7 @@ use lapwing_engine::packets::{PacketQuery, PacketRecord};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::alerts::OfJob;
 use super::{host, limit, named, not_a_cursor};
 use crate::access::Access;
 use crate::auth::Role;
@@ -89,14 +90,6 @@ async fn list(State(shared): State<Arc<Shared>>, Params(asked): Params<PacketFil
     Ok(Json(Listed::new(page.packets, page.next.map(|next| next.to_string()))))
 }
 
-/// Whose.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct OfJob {
-    /// Those of this upload instead of what is watched.
-    job: Option<String>,
-}
-
 /// What packets look like, and how many look so.
 #[derive(Serialize, JsonSchema)]
 struct PatternCount {
@@ -108,10 +101,10 @@ struct PatternCount {
 
 async fn patterns(State(shared): State<Arc<Shared>>, Params(asked): Params<OfJob>) -> Answer<All<PatternCount>> {
     let found = shared.blocking(move |shared| {
-        let counts = match asked.job.filter(|job| !job.is_empty()) {
+        let counts = match asked.name() {
             None => shared.tap.patterns(),
             Some(job) => {
-                let look = shared.uploads.look(&job)?;
+                let look = shared.uploads.look(job)?;
                 Pattern::ALL.map(|pattern| (pattern, look.of_pattern(pattern))).into()
             }
         };

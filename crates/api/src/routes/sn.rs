@@ -10,7 +10,7 @@ use lapwing_store::{AlertGroup, AlertQuery};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Limit, limit};
+use super::{Limit, detection, limit, sources};
 use crate::access::{Access, Caller};
 use crate::auth::Role;
 use crate::extract::{Answer, Body, Named, Params};
@@ -218,7 +218,7 @@ async fn set_detection_method(
     let set = shared.blocking(move |shared| {
         let method = asked.method;
         let choice = DetectionChoice { method: Some(method.clone()), models: None };
-        shared.audited(&caller.username, "detection changed", &method, || Ok(shared.operator.judge(choice)?))?;
+        detection::change(shared, &caller.username, choice)?;
         Ok(MethodSet { success: true, method })
     });
     set.await.map(Json).map_err(Problem::with_error)
@@ -259,7 +259,7 @@ async fn start_monitor(
             filter: start.filter.filter(|filter| !filter.trim().is_empty()),
             ..SourceChoice::default()
         };
-        shared.audited(&caller.username, "source changed", &message, || Ok(shared.operator.watch(choice, None)?))?;
+        sources::watch(shared, &caller.username, choice)?;
         Ok(Started { success: true, message })
     });
     started.await.map(Json).map_err(Problem::with_error)
@@ -284,7 +284,7 @@ async fn stop_monitor(State(shared): State<Arc<Shared>>, Caller(caller): Caller)
         // A capture that is replayed was there before.
         let saves = before.kind == SourceKind::Interface;
         let captures = if saves { shared.operator.captures() } else { Vec::new() };
-        let after = shared.audited(&caller.username, "source stopped", "", || Ok(shared.operator.stop()))?;
+        let after = sources::end(shared, &caller.username)?;
         let name = |path: &std::path::PathBuf| path.file_name().map(|name| name.to_string_lossy().into_owned());
         let success = before.state == crate::operator::SourceState::Running;
         let message = if success { "stopped" } else { "nothing was watched" };

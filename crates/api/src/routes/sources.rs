@@ -66,15 +66,16 @@ async fn choose(
     Caller(caller): Caller,
     Body(choice): Body<SourceChoice>,
 ) -> Answer<SourceStatus> {
-    let chosen = shared.blocking(move |shared| {
-        let detail = in_words(&choice);
-        let upload = |job: &str| Ok::<_, Problem>((shared.uploads.capture(job)?, shared.uploads.get(job)?.name));
-        let upload = choice.job.as_deref().map(upload).transpose()?;
-        let upload = upload.as_ref().map(|(path, name)| (path.as_path(), name.as_str()));
-        let watch = || Ok(shared.operator.watch(choice, upload)?);
-        shared.audited(&caller.username, "source changed", &detail, watch)
-    });
-    chosen.await.map(Json)
+    shared.blocking(move |shared| watch(shared, &caller.username, choice)).await.map(Json)
+}
+
+/// Has a source watched, and notes who wanted it.
+pub(super) fn watch(shared: &Shared, who: &str, choice: SourceChoice) -> Result<SourceStatus, Problem> {
+    let detail = in_words(&choice);
+    let upload = |job: &str| Ok::<_, Problem>((shared.uploads.capture(job)?, shared.uploads.get(job)?.name));
+    let upload = choice.job.as_deref().map(upload).transpose()?;
+    let upload = upload.as_ref().map(|(path, name)| (path.as_path(), name.as_str()));
+    shared.audited(who, "source changed", &detail, || Ok(shared.operator.watch(choice, upload)?))
 }
 
 /// For the audit trail.
@@ -98,9 +99,12 @@ fn in_words(choice: &SourceChoice) -> String {
 }
 
 async fn stop(State(shared): State<Arc<Shared>>, Caller(caller): Caller) -> Answer<SourceStatus> {
-    let stopped = shared
-        .blocking(move |shared| shared.audited(&caller.username, "source stopped", "", || Ok(shared.operator.stop())));
-    stopped.await.map(Json)
+    shared.blocking(move |shared| end(shared, &caller.username)).await.map(Json)
+}
+
+/// Ends what is watched, and notes who wanted that.
+pub(super) fn end(shared: &Shared, who: &str) -> Result<SourceStatus, Problem> {
+    shared.audited(who, "source stopped", "", || Ok(shared.operator.stop()))
 }
 
 async fn coverage(State(shared): State<Arc<Shared>>) -> Answer<Coverage> {

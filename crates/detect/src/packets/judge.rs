@@ -29,7 +29,6 @@ pub struct PacketJudge {
     /// The most that a host has learnt.
     habit_learnt: u32,
     counts: [u64; Pattern::ALL.len()],
-    anomalies: u64,
 }
 
 #[derive(Default)]
@@ -86,7 +85,6 @@ impl PacketJudge {
             epoch: 0,
             habit_learnt: 0,
             counts: [0; Pattern::ALL.len()],
-            anomalies: 0,
         };
         judge.set_method(method)?;
         Ok(judge)
@@ -167,18 +165,11 @@ impl PacketJudge {
         if let Some(pattern) = judgement.pattern {
             self.counts[pattern as usize] += 1;
         }
-        self.anomalies += u64::from(judgement.is_anomaly);
     }
 
     /// How many of the packets judged so far had each pattern, in the order of [`Pattern::ALL`].
     pub fn patterns(&self) -> impl Iterator<Item = (Pattern, u64)> + '_ {
         Pattern::ALL.into_iter().zip(self.counts)
-    }
-
-    /// How many of them were unusual.
-    #[must_use]
-    pub fn anomalies(&self) -> u64 {
-        self.anomalies
     }
 
     /// How far it has come.
